@@ -1,0 +1,6 @@
+//! `narwarden demo`.
+use crate::arguments::Demo;
+use crate::outcome::{Exit, Failure};
+pub(crate) fn run(_: &Demo) -> Result<Exit, Failure> {
+    Err(Failure::usage("x"))
+}

@@ -1,0 +1,96 @@
+//! The trust set and the policy, read from files that only their owner may change.
+
+use crate::arguments::RulesArguments;
+use crate::outcome::Failure;
+use crate::terminal;
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use narwarden_core::diagnostic::{Diagnostic, Rejected, Severity};
+use narwarden_core::policy::{self, Policy, PolicyFile, Rulebook};
+use narwarden_core::trust::{TrustFile, TrustSet};
+use narwarden_linux::trusted_file;
+use std::path::{Path, PathBuf};
+
+pub(crate) const TRUST: &str = "/etc/narwarden/trust.toml";
+pub(crate) const POLICY: &str = "/etc/narwarden/policy.toml";
+/// Far more than anybody writes by hand.
+const LONGEST: u64 = 1 << 20;
+
+/// A file with its text, for remarks that point into it.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) path: PathBuf,
+    pub(crate) text: String,
+}
+
+impl Source {
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+        let file = trusted_file::read(path, LONGEST).map_err(Failure::usage)?;
+        Ok(Self { path: path.to_owned(), text: file.text })
+    }
+
+    /// Draws remarks with file, line, column and a caret.
+    pub(crate) fn draw(&self, remarks: &[Diagnostic]) -> String {
+        // The library leaves a few characters as they are that a terminal would obey.
+        let text: String =
+            self.text.chars().map(|c| if obeyed(c) { '\u{fffd}' } else { c }).collect();
+        let shifted = text.len() != self.text.len();
+        let mut drawn = String::new();
+        for remark in remarks {
+            let level = match remark.severity {
+                Severity::Error => Level::ERROR,
+                Severity::Warning => Level::WARNING,
+            };
+            let span = if shifted { 0..0 } else { remark.span.clone() };
+            let span = span.start.min(text.len())..span.end.min(text.len());
+            let message = terminal::plain(&remark.message);
+            let help = terminal::plain(&remark.help);
+            let path = self.path.display().to_string();
+            let snippet = Snippet::source(&text)
+                .path(terminal::plain(&path).into_owned())
+                .annotation(AnnotationKind::Primary.span(span));
+            let group = level
+                .primary_title(message.as_ref())
+                .element(snippet)
+                .element(Level::HELP.message(help.as_ref()));
+            drawn.push_str(&Renderer::styled().render(&[group]));
+            drawn.push_str("\n\n");
+        }
+        drawn
+    }
+
+    pub(crate) fn reject(&self, rejected: &Rejected) -> Failure {
+        Failure::Usage(self.draw(&rejected.0))
+    }
+
+    /// Parses the trust set that it is.
+    pub(crate) fn trust(&self) -> Result<TrustFile, Failure> {
+        TrustSet::parse(&self.text).map_err(|rejected| self.reject(&rejected))
+    }
+
+    /// Parses the policy that it is.
+    pub(crate) fn policy(&self) -> Result<PolicyFile, Failure> {
+        Policy::parse(&self.text).map_err(|rejected| self.reject(&rejected))
+    }
+}
+
+fn obeyed(c: char) -> bool {
+    c.is_control() && !matches!(c, '\n' | '\r' | '\t')
+}
+
+/// The rules to judge by.
+pub(crate) fn rulebook(arguments: &RulesArguments) -> Result<Rulebook, Failure> {
+    let trust = arguments.trust.as_deref().unwrap_or(Path::new(TRUST));
+    if arguments.trust.is_none() && !trust.exists() {
+        return Err(Failure::usage(format_args!(
+            "{TRUST} does not exist: name a trust set with --trust FILE, or make one with `narwarden enroll`"
+        )));
+    }
+    let trust = Source::read(trust)?.trust()?.trust;
+    let policy = match &arguments.policy {
+        Some(path) => Source::read(path)?,
+        None if Path::new(POLICY).exists() => Source::read(Path::new(POLICY))?,
+        None => Source { path: PathBuf::from("built-in"), text: policy::BUILT_IN.to_owned() },
+    };
+    let bound = policy.policy()?.policy.bind(&trust);
+    bound.map(|bound| bound.rulebook).map_err(|rejected| policy.reject(&rejected))
+}

@@ -1,0 +1,93 @@
+//! What is printed, and how: colour with meaning, and no text from outside that could steer a terminal.
+
+use anstyle::{AnsiColor, Style};
+use std::borrow::Cow;
+use std::io::{self, Write as _};
+
+/// A good answer.
+pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();
+/// A refusal.
+pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
+/// A remark.
+pub(crate) const NOTE: Style = AnsiColor::Yellow.on_default();
+/// The word before an error.
+pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
+/// What is said beside the point.
+pub(crate) const DIM: Style = Style::new().dimmed();
+/// What stands out.
+pub(crate) const STRONG: Style = Style::new().bold();
+
+/// Prints to standard output, without colour where none is wanted.
+pub(crate) fn print(text: &str) -> io::Result<()> {
+    let mut out = anstream::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// Prints to standard error.
+pub(crate) fn print_error(text: &str) -> io::Result<()> {
+    anstream::stderr().lock().write_all(text.as_bytes())
+}
+
+/// `text` with control characters escaped: names of files and keys may hold anything.
+pub(crate) fn plain(text: &str) -> Cow<'_, str> {
+    let harmless = |c: char| c == '\n' || !(c.is_control() || is_invisible(c));
+    if text.chars().all(harmless) {
+        return Cow::Borrowed(text);
+    }
+    let escape = |c: char| match harmless(c) {
+        true => c.to_string(),
+        false => c.escape_unicode().to_string(),
+    };
+    Cow::Owned(text.chars().map(escape).collect())
+}
+
+/// Characters that reorder or hide what stands around them (Unicode TR36, 3.1).
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// `count` with a comma after every three digits.
+pub(crate) fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `count` things.
+pub(crate) fn counted(count: u64, thing: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {thing}{plural}", grouped(count))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_from_outside_steers_the_terminal() {
+        for (text, expected) in [
+            ("plain text\nof two lines", "plain text\nof two lines"),
+            ("\u{1b}[2J", "\\u{1b}[2J"),
+            ("a\rb\u{9b}31m", "a\\u{d}b\\u{9b}31m"),
+            ("safe\u{202e}live", "safe\\u{202e}live"),
+            ("größe", "größe"),
+        ] {
+            assert_eq!(plain(text), expected);
+        }
+    }
+
+    #[test]
+    fn digits_are_grouped() {
+        for (count, expected) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")]
+        {
+            assert_eq!(grouped(count), expected);
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The reason codes: why a generation was refused, or what was worth noting.
+//!
+//! Codes are stable: scripts, journals and alerts match on them. This table is the only place where they
+//! are spelled; `docs/reasons.md` is generated from it.
+
+/// How much a finding weighs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The generation is refused for it.
+    Deny,
+    /// Worth knowing; refuses nothing.
+    Note,
+}
+
+impl Severity {
+    /// The word in JSON and text.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Deny => "deny",
+            Self::Note => "note",
+        }
+    }
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $variant:ident, $code:literal, $meaning:literal, $next:literal;)*) => {
+        /// Why. The order is that of the table in `docs/reasons.md`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Reason {
+            $(#[doc = $meaning] $variant,)*
+        }
+
+        impl Reason {
+            /// Every reason, in the order of the table.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The stable code.
+            #[must_use]
+            pub fn code(self) -> &'static str {
+                match self { $(Self::$variant => $code,)* }
+            }
+
+            /// What it means, in one sentence.
+            #[must_use]
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => $meaning,)* }
+            }
+
+            /// What to do next. `{path}` stands for the store path, `{top}` for the toplevel.
+            #[must_use]
+            pub fn next_step(self) -> &'static str {
+                match self { $(Self::$variant => $next,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    Unsigned, "unsigned",
+        "Nothing vouches for the path: it has no signature, and no content address that may.",
+        "nix store copy-sigs -s CACHE {path}, or sign it where it was built: nix store sign -k KEYFILE {path}";
+    UnknownKey, "unknown-key",
+        "The path is signed, but by no key of the trust set.",
+        "narwarden explain {top} {path} shows the names; pin the key if it is yours: narwarden trust check";
+    BadSignature, "bad-signature",
+        "The path carries a signature under a pinned key's name that does not fit what was measured.",
+        "fetch it again from a cache you trust: nix-store --repair-path {path}";
+    BelowThreshold, "below-threshold",
+        "Pinned keys signed the path, but not those that the policy asks for.",
+        "narwarden explain {top} {path} shows who is missing; then nix store sign -k KEYFILE {path}";
+    CommunityKey, "community-key",
+        "The toplevel is vouched for by community caches only, which sign test systems too.",
+        "sign the toplevel with a key of your own: nix store sign -k KEYFILE {path}";
+    RevokedKey, "revoked-key",
+        "The signature that would have counted is by a key that was revoked.",
+        "build and sign it again with a key that is not revoked: nix store sign -k KEYFILE {path}";
+    ExpiredKey, "expired-key",
+        "The signature that would have counted is by a key whose time is over.",
+        "sign it again with the key's successor: nix store sign -k KEYFILE {path}";
+    NotYetValidKey, "not-yet-valid-key",
+        "The signature that would have counted is by a key whose time has not begun.",
+        "check the clock (timedatectl), then the key's not-before in the trust set";
+    ExpiredTrustSet, "expired-trust-set",
+        "The trust set has expired: what runs keeps running, and nothing new is admitted.",
+        "check the clock (timedatectl), then install a trust set with a later `expires`";
+    ContentDrift, "content-drift",
+        "The bytes on disk are not what the database says, and nothing vouches for them.",
+        "nix-store --repair-path {path}, and find out who wrote to the store";
+    DatabaseDrift, "database-drift",
+        "The bytes on disk are vouched for, and the database says something else about them.",
+        "nix-store --verify --check-contents, and find out who wrote to the database";
+    MetadataDrift, "metadata-drift",
+        "Owner, mode, time or attributes are not what Nix leaves behind, or another file system is mounted there.",
+        "nix-store --repair-path {path}, and find out who changed it";
+    ContentAddressMismatch, "content-address-mismatch",
+        "The path claims a content address that its bytes or references do not have.",
+        "nix-store --repair-path {path}, and find out who wrote to the store";
+    WeakContentAddress, "weak-content-address",
+        "Only a content address vouches for the path, of a kind that can be forged.",
+        "sign it: nix store sign -k KEYFILE {path}, or list its kind in weak-content-address";
+    DeniedContentAddress, "denied-content-address",
+        "The path is content-addressed, and the policy takes no such path here.",
+        "build it as an ordinary path, or change content-addressed in the policy";
+    MissingPath, "missing-path",
+        "The path is not there: not in the database, or not on disk.",
+        "nix-store --realise {path}";
+    MissingReference, "missing-reference",
+        "The path refers to something that is not registered.",
+        "nix-store --realise {path}, and nix-store --verify";
+    MalformedClaim, "malformed-claim",
+        "The database holds something about the path that Nix does not write.",
+        "nix-store --verify, and find out who wrote to the database";
+    Unreadable, "unreadable",
+        "The path could not be read, so nothing is known about it.",
+        "run as root, and look for I/O errors: dmesg";
+    UnsupportedFile, "unsupported-file",
+        "The path holds a device, a socket or a named pipe, which no NAR can.",
+        "nix-store --repair-path {path}, and find out who put it there";
+    TooLarge, "too-large",
+        "The path is deeper or wider than anything that is read.",
+        "ls {path}, and nix-store --delete {path} if it is nothing of yours";
+    ChangedWhileRead, "changed-while-read",
+        "The path changed while it was read, so no measurement of it holds.",
+        "run it again; if it happens again, find out who writes to the store: fuser -vm /nix/store";
+    Interrupted, "interrupted",
+        "Measuring was broken off before this path's turn.",
+        "run it again";
+    DeniedPath, "denied-path",
+        "The path, its contents or its name is on the policy's deny list.",
+        "build the generation without it";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Reason;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn codes_are_different_and_plain() {
+        let codes: BTreeSet<_> = Reason::ALL.iter().map(|reason| reason.code()).collect();
+        assert_eq!(codes.len(), Reason::ALL.len());
+        assert!(codes.iter().all(|code| code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')));
+    }
+}

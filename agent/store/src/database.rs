@@ -1,0 +1,178 @@
+//! The Nix database, `db.sqlite`: claims, read while a daemon may be writing.
+//!
+//! Schema 10 (since Nix 2.0; `schema.sql`, `local-store.cc`): `ValidPaths(id, path, hash, narSize, sigs, ca, …)`
+//! and `Refs(referrer, reference)`. Columns are asked for by name, since releases and other Nixes add more.
+//! SQLite types values, not columns, so the type of every value is looked at before it is used.
+
+mod open;
+mod rows;
+
+pub use open::ReadMode;
+
+use crate::location::Location;
+use narwarden_core::closure::{Closure, ClosureError, ClosureParts};
+use narwarden_core::store_path::StorePath;
+use rows::{Row, Rows};
+use rusqlite::Connection;
+use rusqlite::types::ValueRef;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// The database of one store.
+#[derive(Clone, Debug)]
+pub struct Database {
+    directory: PathBuf,
+}
+
+/// Why the database could not be read. None of these says anything about a path.
+#[derive(Debug, Error)]
+pub enum DatabaseError {
+    /// A file of it cannot be read.
+    #[error("cannot read {}: {error}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// It has another schema than the one that is understood.
+    #[error("{} says schema {found}, and only 10 is understood (Nix 2.0 and later)", path.display())]
+    Schema {
+        /// The file that says so.
+        path: PathBuf,
+        /// What it says, escaped.
+        found: String,
+    },
+    /// A table is missing, or is a view or virtual table in its place.
+    #[error("{table} is no ordinary table of {}: somebody changed the database's schema", path.display())]
+    Table {
+        /// The database.
+        path: PathBuf,
+        /// The table.
+        table: &'static str,
+    },
+    /// Recent rows are in the write-ahead log only, and this user may not read it.
+    #[error(
+        "{} holds rows that this user cannot read (no write access beside the database): run as root",
+        log.display()
+    )]
+    LogUnreadable {
+        /// The write-ahead log.
+        log: PathBuf,
+    },
+    /// It changed every time it was read.
+    #[error("{} changed each of {tries} times that it was read: run as root", path.display())]
+    Unsteady {
+        /// The database.
+        path: PathBuf,
+        /// How many times.
+        tries: u32,
+    },
+    /// SQLite could not read it.
+    #[error("cannot read {}: {error}", path.display())]
+    Sqlite {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite said.
+        error: rusqlite::Error,
+    },
+    /// Its rows contradict each other.
+    #[error("the rows of {} make no closure: {error}", path.display())]
+    Contradiction {
+        /// The database.
+        path: PathBuf,
+        /// How.
+        error: ClosureError,
+    },
+}
+
+/// What was read, and how.
+#[derive(Debug)]
+pub struct Read<T> {
+    /// What was read.
+    pub value: T,
+    /// How.
+    pub mode: ReadMode,
+}
+
+impl Database {
+    /// The database of the store at `location`.
+    #[must_use]
+    pub fn at(location: &Location) -> Self {
+        Self { directory: location.database_directory() }
+    }
+
+    /// Reads everything that `toplevel` can reach, in one transaction.
+    ///
+    /// # Errors
+    /// See [`DatabaseError`]. A toplevel without a row is no error: its closure is empty.
+    pub fn closure(&self, toplevel: &StorePath) -> Result<Read<Closure>, DatabaseError> {
+        let Read { value: parts, mode } =
+            open::read(&self.directory, |connection| closure_parts(connection, toplevel))?;
+        let closure = Closure::new(toplevel.clone(), parts).map_err(|error| {
+            DatabaseError::Contradiction { path: open::database_file(&self.directory), error }
+        })?;
+        Ok(Read { value: closure, mode })
+    }
+}
+
+const CLOSURE: &str = "
+    WITH RECURSIVE closure(id) AS (
+        SELECT id FROM ValidPaths WHERE path = ?1
+        UNION
+        SELECT Refs.reference FROM closure JOIN Refs ON Refs.referrer = closure.id
+    )
+    SELECT closure.id, ValidPaths.id IS NOT NULL AS registered, path = ?1 AS toplevel,
+        CASE WHEN octet_length(path) <= ?2 THEN path END AS path,
+        CASE WHEN octet_length(hash) <= ?2 THEN hash END AS hash,
+        CASE WHEN narSize IS NULL OR octet_length(narSize) <= ?2 THEN narSize ELSE 'too long' END AS narSize,
+        CASE WHEN ca IS NULL OR octet_length(ca) <= ?2 THEN ca ELSE 0 END AS ca,
+        CASE WHEN sigs IS NULL OR octet_length(sigs) <= ?3 THEN sigs ELSE 0 END AS sigs
+    FROM closure LEFT JOIN ValidPaths ON ValidPaths.id = closure.id";
+
+const REFERENCES: &str = "SELECT reference FROM Refs WHERE referrer = ?1";
+
+fn closure_parts(
+    connection: &Connection,
+    toplevel: &StorePath,
+) -> Result<ClosureParts, rusqlite::Error> {
+    let mut rows = Rows::default();
+    let mut statement = connection.prepare(CLOSURE)?;
+    let parameters =
+        rusqlite::params![toplevel.to_string(), rows::MAX_COLUMN, rows::MAX_SIGNATURES];
+    let mut found = statement.query(parameters)?;
+    while let Some(row) = found.next()? {
+        rows.read(row)?;
+    }
+    rows.toplevel_first();
+    let mut parts = ClosureParts::default();
+    let places: HashMap<i64, u32> = rows.places();
+    let mut references = connection.prepare(REFERENCES)?;
+    for Row { id, claim } in rows.paths {
+        let Some(referrer) = places.get(&id).copied() else { continue };
+        let mut found = references.query([id])?;
+        while let Some(row) = found.next()? {
+            match row.get_ref(0)? {
+                ValueRef::Integer(reference) => match places.get(&reference) {
+                    Some(place) => parts.references.push((referrer, *place)),
+                    None => {
+                        let unusable = rows.unusable.get(&reference).cloned();
+                        let target = unusable
+                            .unwrap_or_else(|| format!("row {reference}, which does not exist"));
+                        parts.dangling.push((referrer, target));
+                    }
+                },
+                other @ (ValueRef::Null
+                | ValueRef::Real(_)
+                | ValueRef::Text(_)
+                | ValueRef::Blob(_)) => {
+                    let target = format!("a row number that is {}", rows::class(other));
+                    parts.dangling.push((referrer, target));
+                }
+            }
+        }
+        parts.claims.push(claim);
+    }
+    Ok(parts)
+}

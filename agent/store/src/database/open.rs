@@ -1,0 +1,212 @@
+//! Opening a database that somebody else may be writing to.
+//!
+//! In WAL mode a committed row may stand in the log for a long time (Nix checkpoints every 40,000 pages), so
+//! a reader must see the log. That takes `-shm`, which SQLite creates where it may (wal.html, "Read-Only
+//! Databases"). Where this user may not, and the log is empty or absent, the file alone is the truth for as
+//! long as it does not change: it is then read as immutable, and compared with itself afterwards. Never
+//! otherwise: an immutable database that does have a log gives old rows without an error.
+
+use super::{DatabaseError, Read};
+use rusqlite::limits::Limit;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+/// How the database was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadMode {
+    /// With its log, through SQLite's own locks.
+    Live,
+    /// As a file that did not change meanwhile, since this user may not take part in the locking.
+    Unchanging,
+}
+
+/// How long to wait for a daemon that is starting or checkpointing.
+const BUSY: Duration = Duration::from_secs(10);
+const TRIES: u32 = 5;
+/// Times of files are as coarse as the kernel's tick; a file this old shows every later write.
+const SETTLED: Duration = Duration::from_millis(50);
+
+pub(super) fn database_file(directory: &Path) -> PathBuf {
+    directory.join("db.sqlite")
+}
+
+/// Runs `read` in one transaction.
+pub(super) fn read<T>(
+    directory: &Path,
+    read: impl Fn(&Connection) -> Result<T, rusqlite::Error>,
+) -> Result<Read<T>, DatabaseError> {
+    // SQLite refuses links anywhere in the name; those above the directory are the operator's business.
+    let directory = directory
+        .canonicalize()
+        .map_err(|error| DatabaseError::Io { path: directory.to_owned(), error })?;
+    require_schema(&directory)?;
+    let path = database_file(&directory);
+    match attempt(&path, ReadMode::Live, &read) {
+        Ok(value) => Ok(Read { value, mode: ReadMode::Live }),
+        Err(DatabaseError::Sqlite { error, .. }) if not_allowed_to_lock(&error) => {
+            read_unchanging(&path, &read)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn read_unchanging<T>(
+    path: &Path,
+    read: &impl Fn(&Connection) -> Result<T, rusqlite::Error>,
+) -> Result<Read<T>, DatabaseError> {
+    for _ in 0..TRIES {
+        let before = State::of(path)?;
+        if before.log.is_some_and(|log| log.size > 0) {
+            return Err(DatabaseError::LogUnreadable { log: log_file(path) });
+        }
+        if !before.settled() {
+            std::thread::sleep(SETTLED);
+            continue;
+        }
+        let result = attempt(path, ReadMode::Unchanging, read);
+        // A change meanwhile explains any error too, so it is looked for first.
+        if State::of(path)? == before {
+            return result.map(|value| Read { value, mode: ReadMode::Unchanging });
+        }
+    }
+    Err(DatabaseError::Unsteady { path: path.to_owned(), tries: TRIES })
+}
+
+fn attempt<T>(
+    path: &Path,
+    mode: ReadMode,
+    read: &impl Fn(&Connection) -> Result<T, rusqlite::Error>,
+) -> Result<T, DatabaseError> {
+    let failed = |error| DatabaseError::Sqlite { path: path.to_owned(), error };
+    let mut connection = open(path, mode).map_err(failed)?;
+    let transaction = connection.transaction().map_err(failed)?;
+    for table in ["ValidPaths", "Refs"] {
+        if !is_ordinary_table(&transaction, table).map_err(failed)? {
+            return Err(DatabaseError::Table { path: path.to_owned(), table });
+        }
+    }
+    read(&transaction).map_err(failed)
+}
+
+fn open(path: &Path, mode: ReadMode) -> Result<Connection, rusqlite::Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_NOFOLLOW
+        | OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_with_flags(uri(path, mode), flags)?;
+    connection.busy_timeout(BUSY)?;
+    // Longer than any column that is read; a value beyond it is an error, not memory.
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, 32 << 20)?;
+    connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
+    // The file may be hostile (security.html, "Untrusted SQLite Database Files").
+    connection.execute_batch(
+        "PRAGMA query_only = 1; PRAGMA trusted_schema = 0; PRAGMA cell_size_check = 1; PRAGMA mmap_size = 0;",
+    )?;
+    Ok(connection)
+}
+
+/// The name as a URI (uri.html): every byte that could mean something else is escaped.
+fn uri(path: &Path, mode: ReadMode) -> String {
+    let mut uri = String::from("file:");
+    for byte in path.as_os_str().as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-_.".contains(byte) {
+            uri.push(char::from(*byte));
+        } else {
+            uri.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    uri.push_str(match mode {
+        ReadMode::Live => "?mode=ro",
+        ReadMode::Unchanging => "?mode=ro&immutable=1",
+    });
+    uri
+}
+
+/// A view or virtual table could run whatever its author wrote, for as long as they liked.
+fn is_ordinary_table(connection: &Connection, table: &str) -> Result<bool, rusqlite::Error> {
+    let query = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1 \
+                 AND sql LIKE 'CREATE TABLE %'";
+    connection.query_row(query, [table], |row| row.get::<_, i64>(0)).map(|count| count == 1)
+}
+
+fn not_allowed_to_lock(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
+}
+
+fn require_schema(directory: &Path) -> Result<(), DatabaseError> {
+    use std::io::Read as _;
+    let path = directory.join("schema");
+    let mut text = String::new();
+    let read = std::fs::File::open(&path).and_then(|file| file.take(64).read_to_string(&mut text));
+    match read {
+        Ok(_) if text.trim() == "10" => Ok(()),
+        Ok(_) => Err(DatabaseError::Schema { path, found: text.escape_debug().to_string() }),
+        Err(error) => Err(DatabaseError::Io { path, error }),
+    }
+}
+
+fn log_file(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    PathBuf::from(name)
+}
+
+/// What shows whether somebody wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct State {
+    database: FileState,
+    log: Option<FileState>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct FileState {
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl State {
+    fn of(path: &Path) -> Result<Self, DatabaseError> {
+        let log = log_file(path);
+        let failed = |path: &Path, error| DatabaseError::Io { path: path.to_owned(), error };
+        let database = FileState::of(path).map_err(|error| failed(path, error))?;
+        match FileState::of(&log) {
+            Ok(found) => Ok(Self { database, log: Some(found) }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Ok(Self { database, log: None })
+            }
+            Err(error) => Err(failed(&log, error)),
+        }
+    }
+
+    fn settled(self) -> bool {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        [Some(self.database), self.log].into_iter().flatten().all(|file| {
+            let (seconds, nanoseconds) = file.changed;
+            match (u64::try_from(seconds), u32::try_from(nanoseconds)) {
+                (Ok(seconds), Ok(nanoseconds)) => {
+                    let changed = Duration::new(seconds, nanoseconds);
+                    // A time in the future is a clock that was set back, and settles nothing by waiting.
+                    changed > now || now - changed > SETTLED
+                }
+                (_, _) => true,
+            }
+        })
+    }
+}
+
+impl FileState {
+    fn of(path: &Path) -> std::io::Result<Self> {
+        let found = std::fs::symlink_metadata(path)?;
+        Ok(Self {
+            inode: found.ino(),
+            size: found.size(),
+            modified: (found.mtime(), found.mtime_nsec()),
+            changed: (found.ctime(), found.ctime_nsec()),
+        })
+    }
+}

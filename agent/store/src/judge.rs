@@ -1,0 +1,94 @@
+//! The whole way: plan → measure → verify → verdict.
+
+use crate::location::Location;
+use crate::measure::{Options, Progress, measure};
+use narwarden_core::closure::PathIndex;
+use narwarden_core::evidence::{Measured, Unmeasured};
+use narwarden_core::plan::{Contents, Plan};
+use narwarden_core::report::{Effort, Report};
+use narwarden_core::verdict::Verdict;
+use narwarden_core::verify::{self, Finding, Judgement};
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// A verdict with what it rests on.
+#[derive(Debug)]
+#[must_use]
+pub struct Judged {
+    /// May it run?
+    pub verdict: Verdict,
+    /// What was found, denials first.
+    pub findings: Vec<Finding>,
+    /// What is thought of each path.
+    pub judgements: Vec<Judgement>,
+    /// What was measured of each path.
+    pub measured: BTreeMap<PathIndex, Measured>,
+    /// What it took.
+    pub effort: Effort,
+}
+
+impl Judged {
+    /// The same for people and machines.
+    #[must_use]
+    pub fn report(&self, plan: &Plan<'_>) -> Report {
+        Report::new(plan, &self.judgements, &self.verdict, &self.findings, self.effort)
+    }
+}
+
+/// Judges what `plan` asks for by the store at `location`.
+pub fn judge(
+    location: &Location,
+    plan: &Plan<'_>,
+    options: Options,
+    progress: &Progress,
+) -> Judged {
+    let begin = Instant::now();
+    let measured = measure(location, plan, options, progress);
+    let judgements = verify_all(plan, &measured, options);
+    let (verdict, findings) = Verdict::of(plan, &judgements);
+    let effort = Effort {
+        hashed_bytes: judgements.iter().map(|it| hashed(plan, it)).sum(),
+        sealed_paths: 0,
+        seconds: begin.elapsed().as_secs_f64(),
+    };
+    Judged { verdict, findings, judgements, measured, effort }
+}
+
+/// Checking signatures is the same work for every path, so the paths are dealt out evenly.
+fn verify_all(
+    plan: &Plan<'_>,
+    measured: &BTreeMap<PathIndex, Measured>,
+    options: Options,
+) -> Vec<Judgement> {
+    let unmeasured = match plan.contents() {
+        Contents::Measured => Measured::Not(Unmeasured::Interrupted),
+        Contents::Claimed => Measured::NotAsked,
+    };
+    let checks: Vec<PathIndex> = plan.checks().map(|(index, _)| index).collect();
+    let verify = |share: &[PathIndex]| -> Vec<Judgement> {
+        let evidence = |index| measured.get(index).unwrap_or(&unmeasured);
+        share.iter().map(|index| verify::judge(plan, *index, evidence(index))).collect()
+    };
+    let share = checks.len().div_ceil(options.threads.get()).max(1);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = checks
+            .chunks(share)
+            .map(|share| {
+                (share, std::thread::Builder::new().spawn_scoped(scope, move || verify(share)))
+            })
+            .collect();
+        let judgements = threads.into_iter().flat_map(|(share, thread)| match thread {
+            // A share whose thread panicked is judged by nobody, and what nobody judged is refused.
+            Ok(thread) => thread.join().unwrap_or_default(),
+            Err(_) => verify(share),
+        });
+        judgements.collect()
+    })
+}
+
+fn hashed(plan: &Plan<'_>, judgement: &Judgement) -> u64 {
+    match plan.contents() {
+        Contents::Measured => judgement.nar().map_or(0, |nar| nar.size.get()),
+        Contents::Claimed => 0,
+    }
+}
