@@ -79,7 +79,7 @@ fn obeyed(c: char) -> bool {
 
 /// The rules to judge by.
 pub(crate) fn rulebook(arguments: &RulesArguments) -> Result<Rulebook, Failure> {
-    let trust = arguments.trust.as_deref().unwrap_or(Path::new(TRUST));
+    let trust = arguments.trust.as_deref().unwrap_or_else(|| Path::new(TRUST));
     if arguments.trust.is_none() && !trust.exists() {
         return Err(Failure::usage(format_args!(
             "{TRUST} does not exist: name a trust set with --trust FILE, or make one with `narwarden enroll`"

@@ -62,10 +62,10 @@ impl Failure {
 impl From<std::io::Error> for Failure {
     /// An error while printing.
     fn from(error: std::io::Error) -> Self {
-        match error.kind() {
-            std::io::ErrorKind::BrokenPipe => Self::Closed,
-            _ => Self::undecided(format_args!("cannot print: {error}")),
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            return Self::Closed;
         }
+        Self::undecided(format_args!("cannot print: {error}"))
     }
 }
 

@@ -91,7 +91,7 @@ pub enum Unmeasured {
     Changed(String),
     /// It holds something that no store path can hold: a device, a socket, a named pipe.
     UnsupportedFile(String),
-    /// It is deeper or wider than anything that is read.
+    /// It is deeper, wider or far larger than it may be.
     TooLarge(String),
     /// Another file system is mounted on it or below it.
     ForeignMount(String),

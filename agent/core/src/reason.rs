@@ -118,8 +118,8 @@ reasons! {
         "The path holds a device, a socket or a named pipe, which no NAR can.",
         "nix-store --repair-path {path}, and find out who put it there";
     TooLarge, "too-large",
-        "The path is deeper or wider than anything that is read.",
-        "ls {path}, and nix-store --delete {path} if it is nothing of yours";
+        "The path is deeper, wider or far larger than it may be, so it was not read to its end.",
+        "du -sh {path}, then nix-store --repair-path {path}, and find out who wrote to the store";
     ChangedWhileRead, "changed-while-read",
         "The path changed while it was read, so no measurement of it holds.",
         "run it again; if it happens again, find out who writes to the store: fuser -vm /nix/store";

@@ -92,9 +92,10 @@ impl TrustSet {
         let document: Document = parse_toml(text)?;
         let mut remarks = Remarks::default();
         let expires = document.expires.as_ref().and_then(|at| moment(at, End::End, &mut remarks));
+        let pins_nothing = document.keys.is_empty();
         let (keys, ids) = keys(document.keys, &mut remarks);
         let roles = roles(document.roles, &ids, &keys, &mut remarks);
-        if keys.is_empty() {
+        if pins_nothing {
             remarks.error(
                 0..0,
                 "no key is pinned, so nothing could ever be admitted",
@@ -342,7 +343,7 @@ fn role(
     });
     let left = members.difference(revoked.collect());
     // Only a warning: a revocation must never be refused for what it makes impossible.
-    if threshold > left.len() {
+    if threshold > left.len() && left != members {
         remarks.warning(
             at,
             format!(

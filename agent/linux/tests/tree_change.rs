@@ -203,6 +203,29 @@ fn every_change_is_seen() {
 }
 
 #[test]
+fn a_growing_file_gives_no_more_than_its_size() {
+    let store = tempfile::tempdir().unwrap();
+    make(store.path());
+    let file = store.path().join("root/file");
+    let mut given = 0;
+    let limits = Limits::default();
+    let result = walk_with(store.path(), b"root", limits, 65_536, |path, event| match event {
+        Event::File { .. } if path == b"file" => append(&file),
+        Event::Contents(bytes) if path == b"file" => given += bytes.len(),
+        Event::Directory { .. }
+        | Event::DirectoryEnd
+        | Event::Entry { .. }
+        | Event::EntryEnd
+        | Event::File { .. }
+        | Event::Contents(_)
+        | Event::FileEnd
+        | Event::Symlink { .. } => {}
+    });
+    assert_eq!(result, Err(WalkError::Changed { path: b"file".into() }));
+    assert_eq!(given, 3000);
+}
+
+#[test]
 fn what_is_no_change_is_not_called_one() {
     let harmless: [(&str, &str, Change); 4] = [
         ("read", "File file", |r| drop(fs::read(r.join("file")).unwrap())),
@@ -237,7 +260,9 @@ fn a_root_of_any_kind_swapped_at_any_time() {
             std::thread::sleep(TICK);
             fs::rename(&root, store.path().join("old")).unwrap();
             make(&root);
+            let mut steps = 0;
             let error = loop {
+                steps += 1;
                 match walk.next(&mut buffer) {
                     Ok(Some(_)) => {}
                     Ok(None) => panic!("swapped after {swap_after} steps and not seen"),
@@ -245,6 +270,7 @@ fn a_root_of_any_kind_swapped_at_any_time() {
                 }
             };
             assert_eq!(error, WalkError::Changed { path: vec![] });
+            assert!(swap_after > 0 || steps == 1, "nothing of another root is given out");
         }
     }
 }

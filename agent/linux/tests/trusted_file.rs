@@ -144,4 +144,8 @@ fn sizes_at_the_limit() {
         assert_eq!(read(&path).unwrap().text, text);
     }
     assert!(trusted_file::read(&path, u64::MAX).is_ok());
+
+    // Says that it is empty and is not.
+    let made_up = trusted_file::read(Path::new("/proc/self/status"), 1 << 20);
+    assert!(matches!(made_up, Err(TrustedFileError::Changed { .. })));
 }

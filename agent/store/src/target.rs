@@ -95,7 +95,9 @@ impl Target {
                 }
                 Err(error) => return Err(TargetError::Io { path: physical, error }),
             };
-            path = path.parent().unwrap_or(Path::new("/")).join(target);
+            path = path
+                .parent()
+                .map_or_else(|| Path::new("/").join(&target), |parent| parent.join(&target));
         }
         Err(TargetError::TooManyLinks { path: start })
     }

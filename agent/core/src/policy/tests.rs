@@ -1,1 +1,185 @@
+use super::*;
+use crate::diagnostic::Severity;
+use crate::store_path::StorePath;
+use crate::trust::{KeySet, TrustSet};
+use ed25519_dalek::SigningKey;
 
+fn trust() -> TrustSet {
+    let mut text = String::from("[keys]\n");
+    for (seed, (id, more)) in
+        (1u8..).zip([("a", ""), ("b", ""), ("c", ""), ("nixos", ", community = true")])
+    {
+        let key = SigningKey::from_bytes(&[seed; 32]).verifying_key();
+        let key = data_encoding::BASE64.encode(key.as_bytes());
+        text.push_str(&format!("{id} = {{ public = \"{id}:{key}\"{more} }}\n"));
+    }
+    text.push_str(
+        "[roles]\nbuilds = { keys = [\"a\", \"b\"], threshold = 2 }\nrelease = { keys = [\"c\"] }\n",
+    );
+    TrustSet::parse(&text).unwrap().trust
+}
+
+fn bind(text: &str) -> Result<Bound, Rejected> {
+    Policy::parse(text)?.policy.bind(&trust())
+}
+
+fn path(name: &str) -> StorePath {
+    StorePath::from_base_name(&format!("00000000000000000000000000000000-{name}")).unwrap()
+}
+
+fn keys(ids: &[&str]) -> KeySet {
+    ids.iter().map(|id| trust().key_named(id).unwrap()).collect()
+}
+
+#[test]
+fn the_whole_of_it_is_read() {
+    let text = r#"
+mode = "observe"
+observe-until = 2026-12-31
+[require]
+default = "builds"
+content-addressed = "signed"
+weak-content-address = ["md5", "sha1", "executable-flat", "legacy-self-reference"]
+metadata = "report"
+[[require.rule]]
+name = "nixos-system-*"
+all = ["builds", "release"]
+[[require.rule]]
+name = "*"
+threshold = 2
+of = ["a", { any = ["b", "c"] }]
+content-addressed = "recompute"
+[[deny]]
+name = "openssl-1.0.*"
+reason = "end of life"
+[release]
+statement = "off"
+[gate]
+deadline = "30s"
+on-reject = "alert"
+scope = "root"
+"#;
+    let Bound { rulebook, warnings } = bind(text).unwrap();
+    assert_eq!(warnings, []);
+    let system = rulebook.rule_for(&path("nixos-system-x"));
+    assert_eq!(system.requirement.satisfied_by(keys(&["a", "b"])), None);
+    assert!(system.requirement.satisfied_by(keys(&["a", "b", "c"])).is_some());
+    assert_eq!(system.content_addressed, ContentAddressed::Signed);
+    let other = rulebook.rule_for(&path("hello"));
+    assert!(other.requirement.satisfied_by(keys(&["a", "c"])).is_some());
+    assert_eq!(other.content_addressed, ContentAddressed::Recompute);
+    assert!(rulebook.takes(WeakContentAddress::Md5));
+    assert_eq!(rulebook.metadata(), MetadataRule::Report);
+    assert!(rulebook.denied()[0].concerns(&path("openssl-1.0.2"), None));
+    let gate = Policy::parse(text).unwrap().policy.gate();
+    assert_eq!(
+        (gate.mode, gate.on_reject, gate.scope),
+        (Mode::Observe, OnReject::Alert, Scope::Root)
+    );
+    assert_eq!(gate.deadline.as_secs(), 30);
+}
+
+#[test]
+fn a_toplevel_takes_no_community_key_unless_the_policy_names_it() {
+    let excluded = |text| bind(text).unwrap().rulebook.rule_for_toplevel(&path("t")).excluded;
+    assert_eq!(excluded(BUILT_IN), keys(&["nixos"]));
+    assert_eq!(excluded("[require]\ndefault = \"any\"\ntoplevel = \"any\"\n"), KeySet::EMPTY);
+    for (text, warnings) in [
+        (BUILT_IN, 0),
+        ("[require]\ndefault = \"any\"\ntoplevel = \"any\"\n", 1),
+        ("[require]\ndefault = \"any\"\ntoplevel = \"nixos\"\n", 1),
+        ("[require]\ndefault = \"any\"\ntoplevel = { all = [\"nixos\", \"release\"] }\n", 0),
+        ("[require]\ndefault = \"nixos\"\n", 1), // could never be satisfied by a toplevel
+    ] {
+        assert_eq!(bind(text).unwrap().warnings.len(), warnings, "{text}");
+    }
+}
+
+#[test]
+fn a_content_address_does_not_vouch_for_a_toplevel_unless_the_policy_says_so() {
+    let worth = |text| bind(text).unwrap().rulebook.rule_for_toplevel(&path("t")).content_addressed;
+    assert_eq!(worth(BUILT_IN), ContentAddressed::Signed);
+    let text = "[require]\ndefault = \"any\"\ncontent-addressed-toplevel = true\n";
+    assert_eq!(worth(text), ContentAddressed::Recompute);
+}
+
+#[test]
+fn what_cannot_be_meant_is_refused_where_it_stands() {
+    let require = "[require]\ndefault = \"any\"\n";
+    for (text, at, message) in [
+        ("", "", "missing field `require`"),
+        ("[require]\n", "", "missing field `default`"),
+        ("[require]\ndefault = 1\n", "1", "the name of a role or key"),
+        ("[require]\ndefault = \"nobody\"\n", "\"nobody\"", "no role or key `nobody`"),
+        ("[require]\ndefault = { all = [] }\n", "{ all", "asks for nothing"),
+        ("[require]\ndefault = { threshold = 0, of = [\"a\"] }\n", "{ thr", "asks for nothing"),
+        (
+            "[require]\ndefault = { threshold = 3, of = [\"a\", \"b\"] }\n",
+            "{ thr",
+            "3 are asked for",
+        ),
+        ("[require]\ndefault = { threshold = 1 }\n", "{ thr", "exactly one of"),
+        ("[require]\ndefault = { all = [\"a\"], any = [\"b\"] }\n", "{ all", "exactly one of"),
+        ("[require]\ndefault = { al = [\"a\"] }\n", "al", "unknown field `al`"),
+        ("[require]\ndefault = { all = [\"a\", \"a\"] }\n", "{ all", "no signatures could ever"),
+        (
+            "[require]\ndefault = { all = [\"builds\", \"a\"] }\n",
+            "{ all",
+            "no signatures could ever",
+        ),
+        (
+            &format!("{require}weak-content-address = [\"md4\"]\n"),
+            "\"md4\"",
+            "unknown variant `md4`",
+        ),
+        (&format!("{require}weak-content-address = \"md5\"\n"), "\"md5\"", "expected a sequence"),
+        (&format!("{require}metadata = \"maybe\"\n"), "\"maybe\"", "unknown variant"),
+        (
+            &format!("{require}[[require.rule]]\nname = \"a b\"\nall = [\"a\"]\n"),
+            "\"a b\"",
+            "cannot stand in",
+        ),
+        (&format!("{require}[[require.rule]]\nname = \"a\"\n"), "[[require", "exactly one of"),
+        (
+            &format!("{require}[[require.rule]]\nname = \"a\"\nrequire = \"a\"\nall = [\"b\"]\n"),
+            "[[require",
+            "says twice",
+        ),
+        (&format!("{require}[[deny]]\nname = \"x\"\n"), "", "missing field `reason`"),
+        (&format!("{require}[[deny]]\nreason = \"x\"\n"), "[[deny", "exactly one of"),
+        (&format!("{require}[[deny]]\npath = \"/tmp\"\nreason = \"x\"\n"), "\"/tmp\"", ""),
+        (&format!("{require}[[deny]]\nname = \"x\"\nreason = \" \"\n"), "\" \"", "empty"),
+        (
+            &format!("{require}[release]\nstatement = \"required\"\n"),
+            "\"required\"",
+            "not judged by this version",
+        ),
+        (&format!("{require}[gate]\ndeadline = \"10m\"\n"), "\"10m\"", "from 1s to 85s"),
+        (&format!("{require}[gate]\ndeadline = \"-1s\"\n"), "\"-1s\"", "from 1s to 85s"),
+        (&format!("observe-until = 2026-01-01\n{require}"), "2026-01-01", "not `observe`"),
+    ] {
+        let Rejected(remarks) = bind(text).map(|_| ()).unwrap_err();
+        let first = remarks.first().unwrap();
+        assert_eq!(first.severity, Severity::Error, "{text}");
+        assert!(first.message.contains(message), "{text}: {}", first.message);
+        assert!(text.get(first.span.clone()).is_some(), "{text}");
+        let wanted = text.find(at).unwrap();
+        assert!(
+            at.is_empty() || first.span.start == wanted || first.span.contains(&wanted),
+            "{text}: points at {:?}",
+            text.get(first.span.clone())
+        );
+        assert!(!first.help.is_empty());
+    }
+}
+
+#[test]
+fn nesting_is_bounded() {
+    let deep = |depth: usize| {
+        format!("[require]\ndefault = {}\"a\"{}\n", "{ any = [".repeat(depth), "] }".repeat(depth))
+    };
+    assert!(bind(&deep(8)).is_ok());
+    for depth in [9, 50, 100_000] {
+        assert!(bind(&deep(depth)).is_err());
+    }
+}

@@ -82,18 +82,17 @@ impl Names {
         self.stack.push(name);
     }
 
-    /// Takes the next name of the directory whose names begin at `mark`.
+    /// Takes the next name of the directory whose names begin at `mark`. When there is none, the
+    /// bytes of all its names are gone.
     pub(super) fn pop(&mut self, mark: Mark) -> Option<Name> {
-        if self.stack.len() > mark.stack { self.stack.pop() } else { None }
-    }
-
-    /// Forgets the names of the directory whose names begin at `mark`.
-    pub(super) fn forget(&mut self, mark: Mark) {
+        if self.stack.len() > mark.stack {
+            return self.stack.pop();
+        }
         self.bytes.truncate(mark.bytes);
-        self.stack.truncate(mark.stack);
+        None
     }
 
-    /// The bytes of a name whose directory was not forgotten.
+    /// The bytes of a name whose directory is not used up.
     pub(super) fn get(&self, name: Name) -> &[u8] {
         bytes_of(&self.bytes, name)
     }
@@ -138,7 +137,7 @@ mod tests {
             assert_eq!(names.get(name), expected);
         }
         assert!(names.pop(mark).is_none());
-        names.forget(mark);
+        assert_eq!(names.bytes, b"zz");
         let parent = names.pop(BOTTOM).unwrap();
         assert_eq!(names.get(parent), b"zz");
     }

@@ -222,7 +222,6 @@ impl Walk {
                 return Ok(Step::Entry(name));
             }
             level.directory.unchanged()?;
-            self.names.forget(level.names);
         }
         self.levels.pop();
         self.state = State::Leave;

@@ -101,7 +101,10 @@ fn claim(row: &rusqlite::Row<'_>, path: StorePath) -> Result<Claim, rusqlite::Er
     };
     let content_address = match row.get_ref("ca")? {
         ValueRef::Null | ValueRef::Text(b"") => None,
-        value => text(value)
+        value @ (ValueRef::Integer(_)
+        | ValueRef::Real(_)
+        | ValueRef::Text(_)
+        | ValueRef::Blob(_)) => text(value)
             .and_then(|text| ContentAddress::parse(text).map_err(|error| error.to_string()))
             .map_err(|problem| note("ca", problem))
             .ok(),

@@ -21,7 +21,7 @@ struct NarBytes {
 #[derive(Debug)]
 enum Beside {
     Nothing,
-    Hash(Hasher),
+    Hash(Box<Hasher>),
     Modulo(Box<SelfReferenceHasher>),
 }
 
@@ -77,7 +77,9 @@ impl Sinks {
             }
             // The NAR hash itself is the answer.
             ContentAsk::Nar(Algorithm::Sha256, SelfReference::No) => Beside::Nothing,
-            ContentAsk::Nar(algorithm, SelfReference::No) => Beside::Hash(Hasher::new(algorithm)),
+            ContentAsk::Nar(algorithm, SelfReference::No) => {
+                Beside::Hash(Box::new(Hasher::new(algorithm)))
+            }
             ContentAsk::Nothing | ContentAsk::File(_) | ContentAsk::Git(_) => Beside::Nothing,
         };
         let content = match ask {
