@@ -90,15 +90,20 @@ impl Fault {
     }
 }
 
+/// How much is shown of each end of a path that is too long for a message.
+const END: usize = 60;
+
 /// Paths hold any bytes; escaped, they can neither break a line nor drive a terminal.
 struct Place<'a>(&'a [u8]);
 
 impl fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
-            f.write_str("the root")
-        } else {
-            write!(f, "\"{}\"", self.0.escape_ascii())
+        match (self.0, self.0.first_chunk::<END>(), self.0.last_chunk::<END>()) {
+            ([], _, _) => f.write_str("the root"),
+            (long, Some(first), Some(last)) if long.len() > 3 * END => {
+                write!(f, "\"{}\" … \"{}\"", first.escape_ascii(), last.escape_ascii())
+            }
+            (path, _, _) => write!(f, "\"{}\"", path.escape_ascii()),
         }
     }
 }
@@ -113,6 +118,8 @@ mod tests {
         let error = WalkError::Changed { path: path.clone() };
         assert_eq!(error.to_string(), r#""a\nb\x1b[2J\xff\"" changed while it was read"#);
         assert_eq!(error.path(), path);
+        let deep = WalkError::TooDeep { path: b"d/".repeat(1000), limit: 512 };
+        assert!(deep.to_string().len() < 200, "{deep}");
         let root = WalkError::UnsupportedKind { path: vec![], kind: FileKind::Fifo };
         let text = "the root is a FIFO, not a regular file, directory or symbolic link";
         assert_eq!(root.to_string(), text);
