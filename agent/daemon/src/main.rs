@@ -1,0 +1,2 @@
+//! narwardend
+fn main() {}
