@@ -1,15 +1,17 @@
 //! What may be asked, and the help that teaches it. Completions and manual pages are made from it too.
 
+pub(crate) mod warden;
+
 use clap::{Args, Parser, Subcommand, ValueHint};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  admitted
-  1  denied
+  0  admitted, or done
+  1  denied, or refused
   2  wrong usage, or a trust set or policy that cannot be used
-  3  could not decide: the store or its database cannot be read";
+  3  could not decide: the store or its database cannot be read, or narwardend is not running";
 
 /// Judges the closure of a NixOS generation from its bytes and signatures.
 ///
@@ -65,6 +67,20 @@ pub(crate) enum Command {
     /// Look at a running system and write a trust set and a policy to start from
     #[command(after_long_help = ENROLL_EXAMPLES)]
     Enroll(Enroll),
+    /// Say whether this host is guarded, by what, and what is waiting
+    #[command(after_help = warden::STATUS_HELP)]
+    Status(warden::Status),
+    /// Show what was decided lately, or whether the record of it is whole
+    Log(warden::Log),
+    /// Say what changes, as it changes
+    Watch(warden::Watch),
+    /// Work with generations that were denied and moved out of their profile
+    Quarantine(warden::Quarantine),
+    /// Let denials not hold for a while, or hold again (root)
+    #[command(after_long_help = warden::OBSERVE_EXAMPLES)]
+    Observe(warden::Observe),
+    /// Have narwardend read its configuration again (root)
+    Reload(warden::Reload),
     /// Make a throw-away store, attack it in a dozen ways, and judge each (no Nix, no network, no root)
     Demo(Demo),
     /// Print completions for a shell
@@ -87,7 +103,8 @@ const ENROLL_EXAMPLES: &str = "\
 Examples:
   narwarden enroll                       look at the running system, write trust.toml and policy.toml here
   narwarden enroll --output /etc/narwarden
-  narwarden enroll --key ci-1:KmWk… 42   with a key that nix.conf does not list";
+  narwarden enroll --key ci-1:KmWk… 42   with a key that nix.conf does not list
+  narwarden enroll --pin                 judge by what is in /etc/narwarden from now on";
 
 /// Where the store is.
 #[derive(Debug, Args)]
@@ -156,6 +173,8 @@ pub(crate) struct Explain {
 pub(crate) enum TrustCommand {
     /// Say whether a trust set can be used, and what is in it
     Check(TrustCheck),
+    /// Have this host judge by the trust set in /etc/narwarden from now on (root)
+    Accept(warden::Accept),
 }
 
 #[derive(Debug, Args)]
@@ -169,6 +188,8 @@ pub(crate) struct TrustCheck {
 pub(crate) enum PolicyCommand {
     /// Say whether a policy can be used, by itself or with a trust set
     Check(PolicyCheck),
+    /// Have this host judge by the policy in /etc/narwarden from now on (root)
+    Accept(warden::Accept),
 }
 
 #[derive(Debug, Args)]
@@ -196,6 +217,11 @@ pub(crate) struct Enroll {
     /// Read proposed keys from this file instead of etc/nix/nix.conf below the root
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) nix_conf: Option<PathBuf>,
+    /// Look at nothing and write nothing: have narwardend pin what is in /etc/narwarden, for the first time (root)
+    #[arg(long, conflicts_with_all = ["target", "output", "key", "nix_conf", "root", "jobs"])]
+    pub(crate) pin: bool,
+    #[command(flatten)]
+    pub(crate) socket: warden::SocketArguments,
 }
 
 #[derive(Debug, Args)]

@@ -2,21 +2,29 @@
 //!
 //! `arguments` says what may be asked; one file each answers a question; `outcome` says how it ends.
 
+mod accept;
 mod arguments;
 mod check;
+mod client;
 mod demo;
 mod enroll;
 mod explain;
 mod files;
+mod log;
 mod manual;
+mod observe;
 mod outcome;
 mod progress;
+mod quarantine;
+mod status;
 mod terminal;
 mod text;
 mod verify;
+mod watch;
 
 use arguments::{Arguments, Command, PolicyCommand, TrustCommand};
 use clap::Parser as _;
+use narwarden_core::interface::What;
 use outcome::{Exit, Failure};
 use std::process::ExitCode;
 
@@ -38,7 +46,20 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Trust { command: TrustCommand::Check(arguments) } => check::trust(&arguments),
         Command::Policy { command: PolicyCommand::Check(arguments) } => check::policy(&arguments),
+        Command::Trust { command: TrustCommand::Accept(arguments) } => {
+            accept::run(&arguments, What::Trust)
+        }
+        Command::Policy { command: PolicyCommand::Accept(arguments) } => {
+            accept::run(&arguments, What::Policy)
+        }
+        Command::Enroll(arguments) if arguments.pin => accept::pin(&arguments.socket),
         Command::Enroll(arguments) => enroll::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
+        Command::Log(arguments) => log::run(&arguments),
+        Command::Watch(arguments) => watch::run(&arguments),
+        Command::Quarantine(arguments) => quarantine::run(&arguments),
+        Command::Observe(arguments) => observe::run(&arguments),
+        Command::Reload(arguments) => observe::reload(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Completions(arguments) => manual::completions(&arguments),
         Command::Man(arguments) => manual::pages(&arguments),

@@ -30,6 +30,8 @@ pub(crate) enum Failure {
     Usage(String),
     /// The store could not be read.
     Undecided(String),
+    /// It was asked of somebody who said no.
+    Denied(String),
     /// Whoever read our output has gone.
     Closed,
 }
@@ -45,11 +47,17 @@ impl Failure {
         Self::Undecided(line(&message.to_string()))
     }
 
+    /// A sentence about why not.
+    pub(crate) fn denied(message: impl std::fmt::Display) -> Self {
+        Self::Denied(line(&message.to_string()))
+    }
+
     /// Says it on standard error.
     pub(crate) fn report(self) -> Exit {
         let (text, exit) = match self {
             Self::Usage(text) => (text, Exit::Usage),
             Self::Undecided(text) => (text, Exit::Undecided),
+            Self::Denied(text) => (text, Exit::Denied),
             // A reader such as `head` got all it wanted.
             Self::Closed => return Exit::Undecided,
         };

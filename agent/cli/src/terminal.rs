@@ -1,6 +1,7 @@
 //! What is printed, and how: colour with meaning, and no text from outside that could steer a terminal.
 
 use anstyle::{AnsiColor, Style};
+use narwarden_core::event::is_steering;
 use std::borrow::Cow;
 use std::io::{self, Write as _};
 
@@ -29,9 +30,9 @@ pub(crate) fn print_error(text: &str) -> io::Result<()> {
     anstream::stderr().lock().write_all(text.as_bytes())
 }
 
-/// `text` with control characters escaped: names of files and keys may hold anything.
+/// `text` with all but line breaks escaped that a terminal would obey: names of files and keys may hold anything.
 pub(crate) fn plain(text: &str) -> Cow<'_, str> {
-    let harmless = |c: char| c == '\n' || !(c.is_control() || is_invisible(c));
+    let harmless = |c: char| c == '\n' || !is_steering(c);
     if text.chars().all(harmless) {
         return Cow::Borrowed(text);
     }
@@ -42,9 +43,21 @@ pub(crate) fn plain(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(escape).collect())
 }
 
-/// Characters that reorder or hide what stands around them (Unicode TR36, 3.1).
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+/// JSON to read and to parse: within its strings, whatever could steer a terminal is escaped as JSON does it.
+pub(crate) fn json(value: &serde_json::Value) -> String {
+    let text = format!("{value:#}");
+    let mut escaped = String::new();
+    for c in text.chars() {
+        // A line break is between values: within a string it is escaped already.
+        if c == '\n' || !is_steering(c) {
+            escaped.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            escaped.push_str(&format!("\\u{unit:04x}"));
+        }
+    }
+    escaped + "\n"
 }
 
 /// `count` with a comma after every three digits.
@@ -81,6 +94,16 @@ mod tests {
         ] {
             assert_eq!(plain(text), expected);
         }
+    }
+
+    #[test]
+    fn json_steers_nothing_and_stays_what_it_was() {
+        let value =
+            serde_json::json!({ "a\u{9b}": ["\u{1b}[2J\n", "\u{202e}", "\u{e0041}", "größe"] });
+        let text = json(&value);
+        assert!(text.chars().all(|c| c == '\n' || !is_steering(c)), "{text:?}");
+        assert!(text.contains("größe"));
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
     }
 
     #[test]

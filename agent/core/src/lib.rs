@@ -40,3 +40,7 @@ pub mod reason;
 pub mod report;
 pub mod verdict;
 pub mod verify;
+
+// What operators see of it: the journal, and the warden's socket.
+pub mod event;
+pub mod interface;

@@ -131,6 +131,14 @@ reasons! {
         "build the generation without it";
 }
 
+impl Reason {
+    /// Whether it says that nothing could be found out, rather than that something is wrong. Both deny.
+    #[must_use]
+    pub fn is_unknown(self) -> bool {
+        matches!(self, Self::Unreadable | Self::ChangedWhileRead | Self::Interrupted)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Reason;

@@ -120,6 +120,13 @@ impl TrustSet {
         self.expires
     }
 
+    /// The first moment after `now` at which a key or the whole set is worth something else.
+    #[must_use]
+    pub fn next_change(&self, now: Timestamp) -> Option<Timestamp> {
+        let of_keys = self.keys.iter().flat_map(|key| key.validity.changes());
+        of_keys.chain(self.expires).filter(|change| *change > now).min()
+    }
+
     /// Names the file it was read from.
     #[must_use]
     pub fn digest(&self) -> RulesDigest {

@@ -4,11 +4,26 @@
 //! - [`tree`]: the walk over one file, directory or symbolic link below a held directory
 //! - [`metadata`]: what statx(2) tells of an open file
 //! - [`trusted_file`]: files an operator writes, refused if someone else could have written them
+//! - [`fanotify`]: is asked before files are opened or executed, and answers
+//! - [`process`]: who asks
+//! - [`file_id`]: which file, whatever its path
+//! - [`wake`]: rings a thread that waits for several of these
+//! - [`sandbox`]: gives up what is not needed
+//! - [`systemd`], [`journal`], [`terminal`]: whom to tell
 //! - [`limits`]: resource limits of this process
 //!
 //! Needs Linux 5.6 (openat2(2)); on an older kernel every walk fails with `ENOSYS`.
 
+mod datagram;
+pub mod fanotify;
+pub mod file_id;
+pub mod journal;
 pub mod limits;
 pub mod metadata;
+pub mod process;
+pub mod sandbox;
+pub mod systemd;
+pub mod terminal;
 pub mod tree;
 pub mod trusted_file;
+pub mod wake;

@@ -60,6 +60,15 @@ pub enum Standing {
 }
 
 impl Validity {
+    /// The moments at which the key is worth something else than before.
+    pub(super) fn changes(&self) -> impl Iterator<Item = Timestamp> + use<> {
+        let (begin, end) = match self {
+            Self::Between { not_before, until } => (*not_before, *until),
+            Self::Revoked { .. } => (None, None),
+        };
+        begin.into_iter().chain(end)
+    }
+
     /// What the key is good for at `now`.
     #[must_use]
     pub fn standing(&self, now: Timestamp) -> Standing {

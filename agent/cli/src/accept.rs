@@ -1,0 +1,132 @@
+//! `narwarden trust accept`, `policy accept` and `enroll --pin`: what is in /etc/narwarden becomes what this host
+//! judges by, because somebody looked at it.
+//!
+//! What is accepted is named by its digest, so a file that changes after it was shown is not taken over.
+
+use crate::arguments::warden::{Accept as Arguments, SocketArguments};
+use crate::client::Client;
+use crate::outcome::{Exit, Failure};
+use crate::status::short;
+use crate::terminal::{self, BAD, GOOD, STRONG, plain};
+use narwarden_core::event::harmless;
+use narwarden_core::interface::{Accept, Pin, ProposalReply, ProposedFile, Status, What};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::io::{IsTerminal as _, Read as _};
+
+/// Far longer than a `yes`.
+const LONGEST_ANSWER: u64 = 1000;
+
+pub(crate) fn run(arguments: &Arguments, what: What) -> Result<Exit, Failure> {
+    let mut client = Client::connect(&arguments.socket.socket)?;
+    let proposal: ProposalReply = client.call("Proposal", json!({}))?;
+    let proposed = match what {
+        What::Trust => proposal.trust,
+        What::Policy => proposal.policy,
+    };
+    let Some(proposed) = proposed else {
+        terminal::print("nothing to accept: what is pinned is what is in /etc/narwarden\n")?;
+        return Ok(Exit::Admitted);
+    };
+    usable(&proposed)?;
+    if proposed.pinned_digest.is_none() {
+        return Err(Failure::usage("nothing is pinned yet: narwarden enroll --pin"));
+    }
+    match &arguments.digest {
+        Some(digest) if *digest == proposed.digest => {}
+        Some(_) => {
+            return Err(Failure::denied(format_args!(
+                "{} has the digest {}: nothing was accepted",
+                harmless(&proposed.file),
+                harmless(&proposed.digest)
+            )));
+        }
+        None => {
+            terminal::print(&difference(&proposed))?;
+            if !agreed(what, &proposed)? {
+                return Err(Failure::denied("nothing was accepted"));
+            }
+        }
+    }
+    let _: Value = client.call("Accept", Accept { what, digest: proposed.digest.clone() })?;
+    terminal::print(&format!(
+        "{GOOD}pinned{GOOD:#}  {} ({})\n",
+        harmless(&proposed.file),
+        short(&proposed.digest)
+    ))?;
+    Ok(Exit::Admitted)
+}
+
+/// Pins both files for the first time.
+pub(crate) fn pin(socket: &SocketArguments) -> Result<Exit, Failure> {
+    let mut client = Client::connect(&socket.socket)?;
+    let status: Status = client.call("Status", json!({}))?;
+    if let Some(trust) = status.trust {
+        return Err(Failure::denied(format_args!(
+            "trust set version {} ({}) is pinned already: narwarden trust accept replaces it",
+            trust.version,
+            short(&trust.digest)
+        )));
+    }
+    let proposal: ProposalReply = client.call("Proposal", json!({}))?;
+    let (Some(trust), Some(policy)) = (proposal.trust, proposal.policy) else {
+        return Err(Failure::usage(
+            "/etc/narwarden has no trust.toml or no policy.toml: narwarden enroll --output /etc/narwarden",
+        ));
+    };
+    usable(&trust)?;
+    usable(&policy)?;
+    let digests = Pin { trust_digest: trust.digest.clone(), policy_digest: policy.digest.clone() };
+    let _: Value = client.call("Pin", digests)?;
+    let mut out = String::new();
+    for file in [&trust, &policy] {
+        let (name, digest) = (harmless(&file.file), harmless(&file.digest));
+        let _ = writeln!(out, "{GOOD}pinned{GOOD:#}  {name}\n        {digest}");
+    }
+    terminal::print(&out)?;
+    Ok(Exit::Admitted)
+}
+
+fn usable(proposed: &ProposedFile) -> Result<(), Failure> {
+    match &proposed.problem {
+        None => Ok(()),
+        Some(problem) => Err(Failure::usage(format_args!(
+            "{} cannot be used: {}",
+            harmless(&proposed.file),
+            harmless(problem)
+        ))),
+    }
+}
+
+/// What changes, all of it: a line that was cut could hide what it is about. Set in, so that no line of a file
+/// looks like one of ours.
+fn difference(proposed: &ProposedFile) -> String {
+    let mut out = format!("{STRONG}{}{STRONG:#}\n", harmless(&proposed.file));
+    // Not `lines`, which would drop the carriage return that is all the difference.
+    let text = proposed.difference.strip_suffix('\n').unwrap_or(&proposed.difference);
+    for line in text.split('\n') {
+        let text = plain(line);
+        let _ = match line.as_bytes().first() {
+            Some(b'+') => writeln!(out, "  {GOOD}{text}{GOOD:#}"),
+            Some(b'-') => writeln!(out, "  {BAD}{text}{BAD:#}"),
+            Some(_) | None => writeln!(out, "  {text}"),
+        };
+    }
+    out
+}
+
+fn agreed(what: What, proposed: &ProposedFile) -> Result<bool, Failure> {
+    let input = std::io::stdin();
+    if !input.is_terminal() {
+        return Err(Failure::usage(format_args!(
+            "nobody is there to ask: narwarden {} accept --digest {}",
+            what.word(),
+            harmless(&proposed.digest)
+        )));
+    }
+    terminal::print("Judge by this from now on? Type yes: ")?;
+    let mut answer = String::new();
+    let mut bytes = input.lock().take(LONGEST_ANSWER);
+    std::io::BufRead::read_line(&mut bytes, &mut answer).map_err(Failure::undecided)?;
+    Ok(answer.trim() == "yes")
+}

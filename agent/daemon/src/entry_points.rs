@@ -1,0 +1,245 @@
+//! Which files of a toplevel, when run, activate it.
+//!
+//! In: the store directory, held open, and a store path. Out: what the names in [`NAMES`] resolve to inside the
+//! store, by inode, so that a hard link, another mount namespace or another way there makes no difference.
+//!
+//! `init` is not among the names: it can be systemd itself, and with `auto-optimise-store` it shares its inode even
+//! where it is a copy. A link that leads out of the store is refused, never followed. Files are held with `O_PATH`,
+//! which opens nothing: no reader is made to wait, and no permission event is raised.
+//!
+//! nixpkgs `nixos/modules/system/activation/{top-level,activatable-system,switchable-system}.nix`; open(2),
+//! openat2(2).
+
+mod essential;
+mod resolve;
+
+pub use essential::essential;
+pub use resolve::{Found, ResolveError};
+
+use narwarden_core::store_path::StorePath;
+use narwarden_linux::file_id::FileId;
+use resolve::resolve;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{Dir, Mode, OFlags, ResolveFlags, openat2};
+use rustix::io::retry_on_intr;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+/// What activates a toplevel, below it.
+pub const NAMES: [&str; 7] = [
+    "activate",
+    "bin/.switch-to-configuration-wrapped",
+    "bin/apply",
+    "bin/switch-to-configuration",
+    "deploy-rs-activate",
+    "dry-activate",
+    "prepare-root",
+];
+
+/// The program that the wrappers of all generations run, in its own store path.
+const SWITCH: &str = "bin/switch-to-configuration";
+
+/// How many specialisations are looked at.
+const MOST_SPECIALISATIONS: usize = 256;
+
+/// What a store path is to the gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It can be activated.
+    Toplevel,
+    /// It holds nothing but the program that activates others.
+    SwitchProgram,
+    /// Neither.
+    Other,
+}
+
+/// A file that activates.
+#[derive(Debug)]
+pub struct EntryPoint {
+    /// Its name below the toplevel, as it would be called.
+    pub name: String,
+    /// The file, held without being open.
+    pub file: OwnedFd,
+    /// What it is known by.
+    pub id: FileId,
+    /// The store path that the file lies in, which is another one where links lead there.
+    pub owner: StorePath,
+    /// How many names the file has. More than one: other paths may have the same contents and share the inode.
+    pub links: u64,
+}
+
+/// All that can be run to activate a store path.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct Surface {
+    /// Its own entry points, and those that lie in other store paths.
+    pub entry_points: Vec<EntryPoint>,
+    /// The program that all generations share, where names lead to it.
+    pub shared: Vec<EntryPoint>,
+    /// The toplevels of its specialisations, which have entry points of their own.
+    pub specialisations: Vec<StorePath>,
+    /// Names that are there and lead to nothing that could be held.
+    pub refused: Vec<Refused>,
+}
+
+/// A name that leads to nothing that could be held.
+#[derive(Debug)]
+pub struct Refused {
+    /// The name below the toplevel.
+    pub name: String,
+    /// Why.
+    pub error: ResolveError,
+}
+
+/// Holds the directory of store paths.
+///
+/// # Errors
+/// Those of open(2).
+pub fn open_store(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()))?)
+}
+
+/// What the store path of this base name is.
+///
+/// # Errors
+/// When that cannot be found out.
+pub fn role(store: impl AsFd, base_name: &str) -> Result<Role, ResolveError> {
+    let Ok(path) = StorePath::from_base_name(base_name) else { return Ok(Role::Other) };
+    let has = |name| present(&store, &path, name);
+    if has("nixos-version")? == Presence::There || has("activate")? == Presence::There {
+        return Ok(Role::Toplevel);
+    }
+    Ok(match (has(SWITCH)?, has("bin/.switch-to-configuration-wrapped")?) {
+        (Presence::There, Presence::There) => Role::Toplevel,
+        (Presence::There, Presence::Missing) => Role::SwitchProgram,
+        (Presence::Missing, _) => Role::Other,
+    })
+}
+
+/// Whether the store path of this base name can be activated.
+///
+/// # Errors
+/// When that cannot be found out.
+pub fn is_toplevel(store: impl AsFd, base_name: &str) -> Result<bool, ResolveError> {
+    Ok(role(store, base_name)? == Role::Toplevel)
+}
+
+/// Everything that activates `toplevel`.
+///
+/// # Errors
+/// When the system refuses to tell. What it tells of single names is in [`Surface::refused`].
+pub fn entry_points(store: impl AsFd, toplevel: &StorePath) -> Result<Surface, ResolveError> {
+    let mut surface = Surface::default();
+    for name in NAMES {
+        surface.look_at(&store, toplevel, name.to_owned())?;
+    }
+    for name in specialisations(&store, toplevel, &mut surface)? {
+        match resolve(&store, toplevel, &name) {
+            Ok(Found { owner, inside, .. }) if inside.is_empty() && owner != *toplevel => {
+                surface.specialisations.push(owner);
+            }
+            // Not a path of its own: what activates it lies in here.
+            Ok(_) => {
+                for entry in NAMES {
+                    surface.look_at(&store, toplevel, format!("{name}/{entry}"))?;
+                }
+            }
+            Err(error) => surface.refuse(name, error)?,
+        }
+    }
+    Ok(surface)
+}
+
+impl Surface {
+    fn look_at(
+        &mut self,
+        store: impl AsFd,
+        toplevel: &StorePath,
+        name: String,
+    ) -> Result<(), ResolveError> {
+        let found = match resolve(&store, toplevel, &name).and_then(Found::into_file) {
+            Ok(found) => found,
+            Err(error) => return self.refuse(name, error),
+        };
+        let Found { file, id, owner, inside, links, .. } = found;
+        let elsewhere = owner != *toplevel && inside == SWITCH.as_bytes();
+        let shared = elsewhere && role(&store, owner.base_name())? == Role::SwitchProgram;
+        let list = if shared { &mut self.shared } else { &mut self.entry_points };
+        list.push(EntryPoint { name, file, id, owner, links });
+        Ok(())
+    }
+
+    /// Takes down why a name leads nowhere; that there is none is nothing to take down.
+    fn refuse(&mut self, name: String, error: ResolveError) -> Result<(), ResolveError> {
+        match error {
+            ResolveError::Missing => Ok(()),
+            ResolveError::Io { .. } => Err(error),
+            ResolveError::Escape { .. }
+            | ResolveError::ForeignMount
+            | ResolveError::NoProgram { .. }
+            | ResolveError::TooManySteps => {
+                self.refused.push(Refused { name, error });
+                Ok(())
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    There,
+    Missing,
+}
+
+/// Whether there is such a name, wherever it leads.
+fn present(store: impl AsFd, path: &StorePath, name: &str) -> Result<Presence, ResolveError> {
+    match resolve(store, path, name) {
+        Err(ResolveError::Missing) => Ok(Presence::Missing),
+        Err(error @ ResolveError::Io { .. }) => Err(error),
+        Ok(_)
+        | Err(
+            ResolveError::Escape { .. }
+            | ResolveError::ForeignMount
+            | ResolveError::NoProgram { .. }
+            | ResolveError::TooManySteps,
+        ) => Ok(Presence::There),
+    }
+}
+
+/// The names below `specialisation/`.
+fn specialisations(
+    store: impl AsFd,
+    toplevel: &StorePath,
+    surface: &mut Surface,
+) -> Result<Vec<String>, ResolveError> {
+    const DIRECTORY: &str = "specialisation";
+    let directory = match resolve(&store, toplevel, DIRECTORY).and_then(Found::into_directory) {
+        Ok(directory) => directory,
+        Err(error) => return surface.refuse(DIRECTORY.to_owned(), error).map(|()| Vec::new()),
+    };
+    let failed = |operation| move |errno: rustix::io::Errno| ResolveError::io(operation, errno);
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let open = || openat2(&directory, ".", flags, Mode::empty(), ResolveFlags::BENEATH);
+    let mut entries =
+        Dir::new(retry_on_intr(open).map_err(failed("open"))?).map_err(failed("list"))?;
+    let mut names = Vec::new();
+    while let Some(entry) = entries.read() {
+        let entry = entry.map_err(failed("list"))?;
+        let name = entry.file_name().to_bytes();
+        if name == b"." || name == b".." {
+            continue;
+        }
+        let whole = format!("{DIRECTORY}/{}", String::from_utf8_lossy(name));
+        let text = std::ffi::OsStr::from_bytes(name).to_str();
+        if names.len() == MOST_SPECIALISATIONS || text.is_none() {
+            // Nix would not make such a name, nor a system so many: whoever did has to say so to an operator.
+            surface.refused.push(Refused { name: whole, error: ResolveError::TooManySteps });
+            break;
+        }
+        names.push(whole);
+    }
+    names.sort();
+    Ok(names)
+}
