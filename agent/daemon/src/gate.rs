@@ -9,9 +9,11 @@
 //! are not admitted, and outlives the process in systemd's descriptor store, so that those stay shut.
 
 mod passed;
+mod scans;
 mod stats;
 mod subject;
 
+pub use scans::Scans;
 pub use stats::{Snapshot, Stats};
 
 use crate::mode::ModeCell;
@@ -26,7 +28,6 @@ use passed::Passed;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
@@ -116,37 +117,6 @@ pub struct Gate {
     pub stats: Arc<Stats>,
 }
 
-/// Scans of the profile links, by number: one that was asked for, and the last that is done.
-#[derive(Debug, Default)]
-pub struct Scans {
-    asked: AtomicU64,
-    done: AtomicU64,
-}
-
-impl Scans {
-    /// Asks for a scan that begins from now on; gives its number.
-    pub fn ask(&self) -> u64 {
-        self.asked.fetch_add(1, Ordering::SeqCst) + 1
-    }
-
-    /// The number of a scan that begins now.
-    #[must_use]
-    pub fn begin(&self) -> u64 {
-        self.asked.load(Ordering::SeqCst)
-    }
-
-    /// That scan is done.
-    pub fn finish(&self, number: u64) {
-        self.done.fetch_max(number, Ordering::SeqCst);
-    }
-
-    /// Whether it is.
-    #[must_use]
-    pub fn is_done(&self, number: u64) -> bool {
-        self.done.load(Ordering::SeqCst) >= number
-    }
-}
-
 /// How many requests may wait; another one is denied.
 const MOST_WAITING: usize = 1024;
 /// How long to sleep when nothing happens, so that the heart is seen to beat.
@@ -156,8 +126,17 @@ const BEAT: Duration = Duration::from_secs(1);
 struct Waiting {
     request: Request,
     since: Instant,
-    /// The scan that must be done before it may be allowed.
-    scan: u64,
+    from: From,
+    /// The scan that must be done before it may be allowed; none is asked for while the file is not known.
+    scan: Option<u64>,
+}
+
+/// Which group a request came from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum From {
+    Watch,
+    /// So the file was an entry point of something unadmitted, now or in a predecessor's time.
+    Hold,
 }
 
 /// What to do with a request now.
@@ -185,10 +164,12 @@ impl Gate {
             self.sleep(&waiting)?;
             self.stats.beat();
             self.wake.clear();
-            for group in [&self.watch, &self.hold] {
+            for (group, from) in [(&self.watch, From::Watch), (&self.hold, From::Hold)] {
                 for event in group.read(&mut buffer)? {
                     match event {
-                        Event::Request(request) => self.take(request, &mut waiting, &mut passed),
+                        Event::Request(request) => {
+                            self.take(request, from, &mut waiting, &mut passed);
+                        }
                         Event::Overflow => {
                             // Requests were answered by the kernel itself; what they were nobody knows.
                             self.stats.overflow();
@@ -207,7 +188,8 @@ impl Gate {
 
     fn sleep(&self, waiting: &[Waiting]) -> std::io::Result<()> {
         let nearest = waiting.iter().map(|it| it.since + self.deadline).min();
-        let rest = nearest.map_or(BEAT, |at| at.saturating_duration_since(Instant::now()).min(BEAT));
+        let rest =
+            nearest.map_or(BEAT, |at| at.saturating_duration_since(Instant::now()).min(BEAT));
         let timeout = Timespec::try_from(rest).ok();
         let mut fds = [
             PollFd::new(&self.watch, PollFlags::IN),
@@ -220,24 +202,23 @@ impl Gate {
         }
     }
 
-    fn take(&self, request: Request, waiting: &mut Vec<Waiting>, passed: &mut Passed) {
+    fn take(&self, request: Request, from: From, waiting: &mut Vec<Waiting>, passed: &mut Passed) {
         let begin = Instant::now();
-        let known = Identity::of(request.file()).ok().and_then(|file| self.table.role(file));
-        let scan = if known.is_some() { self.scans.ask() } else { 0 };
-        if scan > 0 {
-            self.ask(Ask::Scan);
-        }
-        self.again(Waiting { request, since: begin, scan }, waiting, passed);
+        self.again(Waiting { request, since: begin, from, scan: None }, waiting, passed);
         self.stats.answered(begin.elapsed());
     }
 
     /// Looks at a request, for the first time or once more.
-    fn again(&self, one: Waiting, waiting: &mut Vec<Waiting>, passed: &mut Passed) {
+    fn again(&self, mut one: Waiting, waiting: &mut Vec<Waiting>, passed: &mut Passed) {
+        let decision = self.decide(&mut one, passed);
         let request = &one.request;
-        match self.decide(request, one.scan, passed) {
+        match decision {
             Decision::Ignore => {
-                // Should the mark fail, the next execution asks again.
-                let _ = self.watch.ignore_file(request.file(), Lasting::Evictable);
+                // Should a mark fail, the next execution asks again.
+                let _ = match one.from {
+                    From::Watch => self.watch.ignore_file(request.file(), Lasting::Evictable),
+                    From::Hold => self.hold.release_file(request.file()),
+                };
                 self.allow(one.request);
             }
             Decision::Read => self.allow(one.request),
@@ -275,7 +256,8 @@ impl Gate {
         waiting.push(one);
     }
 
-    fn decide(&self, request: &Request, scan: u64, passed: &mut Passed) -> Decision {
+    fn decide(&self, one: &mut Waiting, passed: &mut Passed) -> Decision {
+        let Waiting { request, from, scan, .. } = one;
         if request.pid() == std::process::id() {
             return Decision::Read;
         }
@@ -286,12 +268,23 @@ impl Gate {
         match (self.table.role(file), request.kind()) {
             (Some(Role::EntryPoint(_)), Access::Open) if self.may_read(request) => Decision::Read,
             (Some(Role::EntryPoint(toplevels)), Access::Open | Access::Exec) => {
-                self.activation(&toplevels, scan)
+                self.activation(&toplevels, *scan.get_or_insert_with(|| self.ask_scan()))
             }
             (Some(Role::Shared), Access::Exec) => shared(request, passed),
             (Some(Role::Shared), Access::Open) => Decision::Read,
+            // It was held for a reason that is not known yet.
+            (None, _) if *from == From::Hold && !self.scans.is_all_known() => {
+                Decision::Wait(Ask::Scan)
+            }
             (None, Access::Open | Access::Exec) => self.unknown(request),
         }
+    }
+
+    /// What stands in the profiles now is what counts, so it is read after the request came.
+    fn ask_scan(&self) -> u64 {
+        let scan = self.scans.ask();
+        self.ask(Ask::Scan);
+        scan
     }
 
     fn activation(&self, toplevels: &BTreeSet<StorePath>, scan: u64) -> Decision {

@@ -36,7 +36,7 @@ use rustix::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Lets the kernel refuse the activation of a generation that nothing vouches for.
 ///
@@ -59,6 +59,8 @@ struct Arguments {
 const HOLD: &str = "narwarden-hold";
 /// Nix, where NixOS has it.
 const NIX: [&str; 2] = ["/run/current-system/sw/bin/nix", "/nix/var/nix/profiles/default/bin/nix"];
+/// Before systemd gives up on a starting unit (`DefaultTimeoutStartSec=`).
+const LONGEST_START: Duration = Duration::from_secs(60);
 const BUSY_JOURNAL: Duration = Duration::from_millis(500);
 
 fn main() -> anyhow::Result<()> {
@@ -161,14 +163,14 @@ fn main() -> anyhow::Result<()> {
         watch,
         hold,
         wake,
-        scans,
+        scans: Arc::clone(&scans),
         pinned: cell,
         announce: Arc::<JournalVoice>::clone(&journal),
         links,
     };
     spawn("watcher", move || watcher.run(&asked))?;
     let _hints = hints::watch(&places, &asks);
-    serve(&places, desk, &notifier, &stats, &journal)
+    serve(&places, desk, &notifier, (&stats, &scans), &journal)
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> anyhow::Result<()> {
@@ -245,7 +247,7 @@ fn serve(
     places: &Places,
     desk: Arc<Desk>,
     notifier: &Notifier,
-    stats: &Stats,
+    (stats, scans): (&Stats, &Scans),
     journal: &JournalVoice,
 ) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -259,12 +261,21 @@ fn serve(
             (signal(SignalKind::hangup())?, signal(SignalKind::terminate())?);
         let mut beat = tokio::time::interval(watchdog_interval().unwrap_or(Duration::from_secs(10)));
         let mut last = 0;
-        notifier.ready("guarding")?;
-        let event = Event::new(EventKind::Started).with(Field::Version, env!("CARGO_PKG_VERSION"));
-        let _ = journal.announce(&event.with(Field::Mode, "see narwarden status"));
+        // Ready is who holds what there is in the store: an interpreter could read it until then.
+        let mut look = tokio::time::interval(Duration::from_millis(20));
+        let (begin, mut ready) = (Instant::now(), false);
         loop {
             tokio::select! {
                 ended = &mut serving => return ended.context("the socket cannot be served"),
+                _ = look.tick(), if !ready => {
+                    ready = scans.is_all_known() || begin.elapsed() > LONGEST_START;
+                    if ready {
+                        notifier.ready("guarding")?;
+                        let event = Event::new(EventKind::Started)
+                            .with(Field::Version, env!("CARGO_PKG_VERSION"));
+                        let _ = journal.announce(&event.with(Field::Mode, "see narwarden status"));
+                    }
+                }
                 _ = hangup.recv() => {
                     let _ = notifier.reloading();
                     let _ = desk.asks.try_send(Ask::Scan);

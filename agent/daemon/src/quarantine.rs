@@ -42,6 +42,21 @@ pub struct Quarantine<'a> {
     wait: Duration,
 }
 
+/// Links that stay where they are.
+#[derive(Clone, Debug)]
+pub struct Staying<'a> {
+    grandfathered: &'a Grandfathered,
+    released: BTreeSet<Mark>,
+}
+
+impl Staying<'_> {
+    /// Whether the link is one of them, as it is now.
+    #[must_use]
+    pub fn contains(&self, link: &Link) -> bool {
+        self.grandfathered.contains(link) || self.released.contains(&link.mark())
+    }
+}
+
 /// A generation in quarantine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
@@ -115,13 +130,21 @@ impl<'a> Quarantine<'a> {
         Self { places, grandfathered, wait }
     }
 
-    /// Whether the link stays where it is, whatever is thought of it: it is older than the enrolment, or an
-    /// operator released it. Neither admits it.
+    /// Whether the link stays where it is, whatever is thought of it. For many links, ask [`Self::staying`] once.
     ///
     /// # Errors
     /// When the records cannot be read.
     pub fn stays(&self, link: &Link) -> Result<bool, QuarantineError> {
-        Ok(self.grandfathered.contains(link) || self.released()?.contains(&link.mark()))
+        Ok(self.grandfathered.contains(link) || self.staying()?.contains(link))
+    }
+
+    /// Which links stay where they are: those older than the enrolment, and those that an operator released. Neither
+    /// admits them.
+    ///
+    /// # Errors
+    /// When the records cannot be read.
+    pub fn staying(&self) -> Result<Staying<'a>, QuarantineError> {
+        Ok(Staying { grandfathered: self.grandfathered, released: self.released()? })
     }
 
     /// The links that an operator released, as they were then.

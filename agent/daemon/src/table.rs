@@ -161,15 +161,24 @@ impl Table {
         self.lock().rules
     }
 
-    /// Makes an entry point of `toplevel` known.
+    /// Makes an entry point of `toplevel` known. One that was not there when the toplevel was admitted is not what
+    /// was admitted: it is decided afresh.
     pub fn know_entry_point(&self, file: Identity, toplevel: StorePath) {
-        let mut inner = self.lock();
-        match inner.files.entry(file).or_insert_with(|| Role::EntryPoint(BTreeSet::new())) {
-            Role::EntryPoint(toplevels) => {
-                toplevels.insert(toplevel);
-            }
+        let mut guard = self.lock();
+        let inner = &mut *guard;
+        let new = match inner.files.entry(file).or_insert_with(|| Role::EntryPoint(BTreeSet::new()))
+        {
+            Role::EntryPoint(toplevels) => toplevels.insert(toplevel.clone()),
             // What is shared by all belongs to none.
-            Role::Shared => {}
+            Role::Shared => false,
+        };
+        if new {
+            let covering = inner.covered.get(&toplevel).into_iter().flatten();
+            for changed in std::iter::once(&toplevel).chain(covering) {
+                if matches!(inner.toplevels.get(changed), Some(Standing::Admitted { .. })) {
+                    inner.toplevels.remove(changed);
+                }
+            }
         }
     }
 
@@ -264,6 +273,9 @@ impl Table {
     #[must_use]
     pub fn answer(&self, toplevels: &BTreeSet<StorePath>, now: Timestamp) -> Answer {
         let inner = self.lock();
+        if inner.rules.is_none() {
+            return Answer::Denied("no rules are in force: narwarden enroll --pin".into());
+        }
         let mut denied = None;
         let mut unknown = toplevels.is_empty();
         for toplevel in toplevels {
@@ -292,7 +304,8 @@ impl Table {
             Some(Standing::Denied { reason, detail, .. }) if !reason.is_unknown() => {
                 Some(detail.clone())
             }
-            Some(Standing::Denied { .. } | Standing::Pending | Standing::Admitted { .. }) | None => None,
+            Some(Standing::Denied { .. } | Standing::Pending | Standing::Admitted { .. })
+            | None => None,
         }
     }
 

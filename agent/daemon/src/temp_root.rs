@@ -168,7 +168,8 @@ impl Collector<'_> {
         loop {
             match retry_on_intr(|| flock(&lock, FlockOperation::NonBlockingLockShared)) {
                 // Until the lock is given back, no collection begins.
-                Ok(()) | Err(Errno::WOULDBLOCK) => return root.append(path),
+                Ok(()) => return root.append(path),
+                Err(Errno::WOULDBLOCK) => {}
                 Err(errno) => return Err(failed("lock", &lock_path)(errno.into())),
             }
             match self.ask(path)? {

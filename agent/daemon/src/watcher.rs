@@ -61,6 +61,8 @@ impl Watcher {
     pub fn run(&self, asks: &Receiver<Ask>) {
         self.scan();
         self.look_at_the_store();
+        self.scans.all_is_known();
+        self.wake.ring();
         loop {
             match asks.recv_timeout(TICK) {
                 Ok(first) => {
@@ -90,19 +92,19 @@ impl Watcher {
     /// Every toplevel of the store, so that an interpreter cannot run one that no link leads to.
     fn look_at_the_store(&self) {
         let Ok(names) = std::fs::read_dir(self.places.location.store_directory()) else { return };
-        for name in names.filter_map(Result::ok).filter_map(|it| it.file_name().into_string().ok()) {
+        for name in names.filter_map(Result::ok).filter_map(|it| it.file_name().into_string().ok())
+        {
             if let Ok(path) = StorePath::from_base_name(&name) {
                 self.look(&path);
             }
         }
-        self.wake.ring();
     }
 
     /// Looks at one store path, and holds it shut if it is a toplevel without an admission.
     fn look(&self, path: &StorePath) {
         let found = match entry_points::role(&self.store, path.base_name()) {
             Ok(Role::Toplevel) => self.know(path),
-            Ok(Role::SwitchProgram) => self.know(path),
+            Ok(Role::SwitchProgram) => self.know_shared(path),
             Ok(Role::Other) => Looked::NoToplevel,
             Err(error) => {
                 self.announce.notice(&Notice::MarksFailed { path, error: error.to_string() });
@@ -120,7 +122,8 @@ impl Watcher {
         let surface = match entry_points::entry_points(&self.store, toplevel) {
             Ok(surface) => surface,
             Err(error) => {
-                self.announce.notice(&Notice::MarksFailed { path: toplevel, error: error.to_string() });
+                self.announce
+                    .notice(&Notice::MarksFailed { path: toplevel, error: error.to_string() });
                 return Looked::Toplevel;
             }
         };
@@ -137,6 +140,24 @@ impl Watcher {
             self.table.cover(specialisation.clone(), toplevel.clone());
             if self.table.looked(specialisation).is_none() {
                 self.look(specialisation);
+            }
+        }
+        Looked::Toplevel
+    }
+
+    /// The program behind the entry points of toplevels, in a store path of its own.
+    fn know_shared(&self, path: &StorePath) -> Looked {
+        match entry_points::entry_points(&self.store, path) {
+            Ok(surface) => {
+                for program in surface.entry_points.iter().chain(&surface.shared) {
+                    if let Ok(file) = Identity::of(&program.file) {
+                        self.table.know_shared(file);
+                        self.heed(path, program);
+                    }
+                }
+            }
+            Err(error) => {
+                self.announce.notice(&Notice::MarksFailed { path, error: error.to_string() });
             }
         }
         Looked::Toplevel
@@ -242,7 +263,9 @@ impl Watcher {
                 let names: Vec<_> =
                     links.iter().take(3).map(|link| link.path.display().to_string()).collect();
                 let names = names.join(", ");
-                Some(format!("{names} is not admitted and would get a boot entry: narwarden status"))
+                Some(format!(
+                    "{names} is not admitted and would get a boot entry: narwarden status"
+                ))
             }
             Bootable::Unknown(gap) => Some(gap.to_string()),
         }

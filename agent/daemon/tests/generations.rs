@@ -225,6 +225,34 @@ fn a_link_that_is_flipped_all_the_time() {
 }
 
 #[test]
+fn a_link_that_is_renamed_all_the_time() {
+    // Between two names, with so many others that a listing takes several calls: it may be missed in both.
+    let place = Workplace::new();
+    for number in 0..2000 {
+        symlink("x", place.profile(&format!("system-{number}-link"))).unwrap();
+    }
+    let names = ["system-5000-link", "system-5001-link"].map(|name| place.profile(name));
+    symlink("x", &names[0]).unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Acquire) {
+                fs::rename(&names[0], &names[1]).unwrap();
+                fs::rename(&names[1], &names[0]).unwrap();
+            }
+        });
+        let mut unsettled = 0;
+        for _ in 0..50 {
+            let scan = scan(&place.places);
+            unsettled += usize::from(!scan.gaps.is_empty());
+            assert!(scan.links.len() > 2000 || !scan.gaps.is_empty());
+        }
+        done.store(true, Ordering::Release);
+        assert!(unsettled > 25, "{unsettled}");
+    });
+}
+
+#[test]
 fn a_directory_that_is_replaced_all_the_time() {
     let place = Workplace::new();
     place.generation(1, "nixos-system-1");

@@ -239,3 +239,32 @@ fn generations_older_than_the_enrolment_are_known_as_they_were() {
     place.link("system-1-link", evil.to_string());
     assert!(!grandfathered.contains(&found(&place, "system-1-link")), "an old link to a new path");
 }
+
+#[test]
+fn a_first_start_pins_what_is_proposed() {
+    let place = Workplace::new();
+    let first = || Pinned::first(&place.places, NOW);
+    assert!(first().unwrap().is_none(), "nothing is proposed");
+    let Rules { trust, policy } = Rules::good();
+    propose(&place, "policy.toml", &policy);
+    assert!(first().unwrap().is_none(), "a policy alone is nothing");
+    propose(&place, "trust.toml", "nonsense");
+    assert!(matches!(first(), Err(PinnedError::Trust(_))));
+    propose(&place, "trust.toml", &trust);
+    assert_eq!(first().unwrap().unwrap().policy_text(), policy);
+    assert!(matches!(first(), Err(PinnedError::AlreadyPinned { .. })));
+    assert_eq!(load(&place).trust_text(), trust);
+
+    // State that went missing is not made up from what a generation brought along.
+    fs::write(Pinned::path(&place.places), "torn").unwrap();
+    assert!(matches!(first(), Err(PinnedError::AlreadyPinned { .. })));
+    assert!(matches!(first(), Err(PinnedError::AlreadyPinned { .. })));
+
+    // A file that others could have written is not silently none.
+    let place = Workplace::new();
+    propose(&place, "trust.toml", &trust);
+    propose(&place, "policy.toml", &policy);
+    let path = place.places.proposals.join("policy.toml");
+    fs::set_permissions(path, Permissions::from_mode(0o666)).unwrap();
+    assert!(matches!(Pinned::first(&place.places, NOW), Err(PinnedError::Proposal(_))));
+}

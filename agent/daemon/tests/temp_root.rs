@@ -16,6 +16,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use narwarden_core::store_path::StorePath;
@@ -73,7 +74,7 @@ fn held_paths_are_roots_until_dropped() {
 #[test]
 fn a_file_that_was_left_behind_holds_nothing() {
     let place = Workplace::new();
-    let [left, path] = ["left", "path"].map(|name| place.path(name));
+    let [left, path] = ["left-behind-by-somebody", "path"].map(|name| place.path(name));
     let root = TempRoot::hold(&place.places, &[left], WAIT).unwrap();
     let name = fs::read_dir(place.places.temp_roots()).unwrap().next().unwrap().unwrap().path();
     let text = fs::read(&name).unwrap();
@@ -205,6 +206,26 @@ fn collections_all_the_time_take_nothing_that_is_held() {
             count += 1;
         }
         assert!(count > 10, "{count}");
+    });
+}
+
+#[test]
+fn a_file_that_is_taken_for_a_stale_one_is_made_again() {
+    let place = Workplace::new();
+    let path = place.path("path");
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Acquire) {
+                find_temp_roots(&place.places);
+            }
+        });
+        for _ in 0..3000 {
+            let root = TempRoot::hold(&place.places, std::slice::from_ref(&path), WAIT).unwrap();
+            assert_eq!(fs::read_dir(place.places.temp_roots()).unwrap().count(), 1);
+            drop(root);
+        }
+        done.store(true, Ordering::Release);
     });
 }
 

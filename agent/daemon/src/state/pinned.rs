@@ -17,7 +17,6 @@ use crate::places::Places;
 use jiff::Timestamp;
 use narwarden_core::diagnostic::Rejected;
 use narwarden_core::policy::{Gate, Policy, Rulebook};
-use narwarden_linux::trusted_file;
 use narwarden_core::trust::{RulesDigest, TrustSet};
 use narwarden_linux::trusted_file::TrustedFileError;
 use serde::{Deserialize, Serialize};
@@ -192,21 +191,6 @@ impl Pinned {
         super::prepare(places)?;
         pinned.save(places)?;
         Ok(pinned)
-    }
-
-    /// The first start: pins what lies in `/etc/narwarden`, if there is both a trust set and a policy. Trust on
-    /// first use, once: afterwards a changed file is a proposal and no more.
-    ///
-    /// # Errors
-    /// When the files cannot be used.
-    pub fn first(places: &Places, now: Timestamp) -> Result<Option<Self>, PinnedError> {
-        let text = |name: &str| {
-            trusted_file::read(&places.proposals.join(name), 1 << 20).ok().map(|file| file.text)
-        };
-        match (text("trust.toml"), text("policy.toml")) {
-            (Some(trust), Some(policy)) => Self::pin(places, &trust, &policy, now).map(Some),
-            (None, _) | (_, None) => Ok(None),
-        }
     }
 
     fn of(document: Document) -> Result<Self, PinnedError> {

@@ -6,6 +6,7 @@ use crate::quarantine::reject::Step;
 use crate::quarantine::{Held, LeftBecause, QuarantineError, Recovered, State};
 use std::fs;
 use std::ops::ControlFlow;
+use std::os::unix::fs::symlink;
 
 #[test]
 fn without_power_after_any_step_nothing_is_lost() {
@@ -125,4 +126,18 @@ fn records_that_were_torn_are_kept_and_the_links_too() {
     // It can be thrown away all the same.
     host.quarantine().discard(&held.id).unwrap();
     assert_eq!(host.held(), []);
+}
+
+#[test]
+fn a_copy_that_was_made_before_anything_was_moved() {
+    let host = Host::new();
+    let mut stop = |_| ControlFlow::Break(());
+    let rejections = host.rejections();
+    let quarantine = host.quarantine();
+    let _ = quarantine.reject_watched(&rejections, Some(&host.good), NOW, &mut stop).unwrap();
+    let copy = host.places.quarantine.join("system-3-20261001T120000Z");
+    symlink(host.evil.to_string(), &copy).unwrap();
+    assert_eq!(quarantine.recover(NOW).unwrap().undone.len(), 1);
+    assert!(copy.symlink_metadata().is_err());
+    assert_eq!(host.reads("system-3-link"), Some(host.evil.to_string()));
 }

@@ -1,6 +1,6 @@
 //! What a generation brought along for `/etc/narwarden`, next to what is pinned.
 
-use super::{Pinned, PinnedError, file};
+use super::{Loaded, Pinned, PinnedError, file};
 use crate::places::Places;
 use crate::state::difference::difference;
 use jiff::Timestamp;
@@ -59,6 +59,24 @@ impl What {
 }
 
 impl Pinned {
+    /// The first start: pins what lies in `/etc/narwarden`, if there is both a trust set and a policy. Trust on first
+    /// use, once: afterwards a changed file is a proposal and no more.
+    ///
+    /// # Errors
+    /// When the rules are refused, or others could have written them; when there is, or was, another enrolment.
+    pub fn first(places: &Places, now: Timestamp) -> Result<Option<Self>, PinnedError> {
+        match Self::load(places)? {
+            Loaded::FirstStart => {}
+            Loaded::Pinned(_) | Loaded::Lost(_) => {
+                return Err(PinnedError::AlreadyPinned { path: file(places) });
+            }
+        }
+        match (text(places, What::Trust)?, text(places, What::Policy)?) {
+            (Some(trust), Some(policy)) => Self::pin(places, &trust, &policy, now).map(Some),
+            (None, _) | (_, None) => Ok(None),
+        }
+    }
+
     /// What is proposed now; `None` where that is what is pinned, or nothing is proposed.
     ///
     /// # Errors
@@ -156,17 +174,21 @@ impl Pinned {
 }
 
 fn change(places: &Places, what: What, pinned: &str) -> Result<Option<Change>, TrustedFileError> {
-    let text = match trusted_file::read(&what.path(places), LONGEST) {
-        Ok(file) => file.text,
-        Err(TrustedFileError::Io { error, .. }) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Ok(None);
-        }
-        Err(error) => return Err(error),
-    };
-    let differs = text != pinned;
-    Ok(differs.then(|| Change {
+    let text = text(places, what)?.filter(|text| text != pinned);
+    Ok(text.map(|text| Change {
         digest: RulesDigest::of(&text),
         difference: difference(pinned, &text),
         text,
     }))
+}
+
+/// What the file says, if there is one.
+fn text(places: &Places, what: What) -> Result<Option<String>, TrustedFileError> {
+    match trusted_file::read(&what.path(places), LONGEST) {
+        Ok(file) => Ok(Some(file.text)),
+        Err(TrustedFileError::Io { error, .. }) if error.kind() == std::io::ErrorKind::NotFound => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
