@@ -7,7 +7,9 @@
 //!
 //! The collector reads the number at the start of a file's name and takes it for a process; Nix itself removes a
 //! file with its own number before it makes one. The names made here are numbers that no process has, so that
-//! several roots can be held at once and no process in another PID namespace removes them. flock(2), unix(7).
+//! several roots can be held at once and no process in another PID namespace removes them. And no name is used twice
+//! in a row: a collector that found the file of a root just dropped removes it by its name, whatever has that name
+//! by then. flock(2), unix(7).
 
 use crate::places::Places;
 use narwarden_core::store_path::StorePath;
@@ -18,6 +20,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use thiserror::Error;
 
@@ -27,6 +30,9 @@ const NO_PROCESS: u32 = 1 << 22;
 const MOST_HELD: u32 = (1 << 9) - 1;
 /// How long to wait before something is tried again.
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// Which name comes next.
+static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// How a socket says that the collector has ended.
 const GONE: [ErrorKind; 3] =
@@ -89,12 +95,18 @@ impl TempRoot {
         let deadline = now.checked_add(wait).unwrap_or(now);
         let directory = places.temp_roots();
         std::fs::create_dir_all(&directory).map_err(failed("create", &directory))?;
-        let (path, lock) = own_file(&directory)?;
-        let root = Self { path, file: lock };
         let collector = Collector { places, deadline };
-        for path in paths {
-            collector.tell(&root, path)?;
-        }
+        let root = loop {
+            let (path, file) = own_file(&directory)?;
+            let root = Self { path, file };
+            for path in paths {
+                collector.tell(&root, path)?;
+            }
+            if stands(&root.path, &root.file)? {
+                break root;
+            }
+            collector.pause()?;
+        };
         for path in paths {
             let at = places.location.store_directory().join(path.base_name());
             match statat(CWD, &at, AtFlags::SYMLINK_NOFOLLOW) {
@@ -127,7 +139,9 @@ fn failed(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Tem
 /// A file that is locked, empty, and still the one of its name.
 fn own_file(directory: &Path) -> Result<(PathBuf, File), TempRootError> {
     let process = std::process::id() % NO_PROCESS;
-    for count in 1..=MOST_HELD {
+    let first = NEXT.fetch_add(1, Ordering::Relaxed) % MOST_HELD;
+    for count in 0..MOST_HELD {
+        let count = (first + count) % MOST_HELD + 1;
         let path = directory.join((count * NO_PROCESS + process).to_string());
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = retry_on_intr(|| rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR));
@@ -140,16 +154,22 @@ fn own_file(directory: &Path) -> Result<(PathBuf, File), TempRootError> {
         }
         // What somebody left behind who is gone holds nothing.
         file.set_len(0).map_err(failed("empty", &path))?;
-        let ours = fstat(&file).map_err(|errno| failed("look at", &path)(errno.into()))?;
-        match statat(CWD, &path, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(there) if (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino) => {
-                return Ok((path, file));
-            }
-            // A collector took it for a stale one before it was locked.
-            Ok(_) | Err(_) => {}
+        // Otherwise a collector took it for a stale one before it was locked.
+        if stands(&path, &file)? {
+            return Ok((path, file));
         }
     }
     Err(TempRootError::TooMany { path: directory.to_owned() })
+}
+
+/// Whether the file is still the one of its name.
+fn stands(path: &Path, file: &File) -> Result<bool, TempRootError> {
+    let ours = fstat(file).map_err(|errno| failed("look at", path)(errno.into()))?;
+    match statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(there) => Ok((there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)),
+        Err(Errno::NOENT) => Ok(false),
+        Err(errno) => Err(failed("look at", path)(errno.into())),
+    }
 }
 
 /// Garbage collection, whether it runs or not.

@@ -235,6 +235,7 @@ fn a_link_that_is_renamed_all_the_time() {
     symlink("x", &names[0]).unwrap();
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let _at_the_end = SetOnDrop(&done);
         scope.spawn(|| {
             while !done.load(Ordering::Acquire) {
                 fs::rename(&names[0], &names[1]).unwrap();
@@ -247,9 +248,17 @@ fn a_link_that_is_renamed_all_the_time() {
             unsettled += usize::from(!scan.gaps.is_empty());
             assert!(scan.links.len() > 2000 || !scan.gaps.is_empty());
         }
-        done.store(true, Ordering::Release);
         assert!(unsettled > 25, "{unsettled}");
     });
+}
+
+/// Lets the other thread end even where an assertion fails.
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
 }
 
 #[test]

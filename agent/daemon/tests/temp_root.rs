@@ -79,11 +79,15 @@ fn a_file_that_was_left_behind_holds_nothing() {
     let name = fs::read_dir(place.places.temp_roots()).unwrap().next().unwrap().unwrap().path();
     let text = fs::read(&name).unwrap();
     drop(root);
-    // As after SIGKILL: the file is there, nobody has it locked.
-    fs::write(&name, text).unwrap();
+    // As after SIGKILL, under every name there is: the files are there, nobody has them locked.
+    let number: u32 = name.file_name().unwrap().to_str().unwrap().parse().unwrap();
+    let process = number % (1 << 22);
+    for count in 1..512_u32 {
+        let name = place.places.temp_roots().join((count * (1 << 22) + process).to_string());
+        fs::write(name, &text).unwrap();
+    }
     let _root = TempRoot::hold(&place.places, std::slice::from_ref(&path), WAIT).unwrap();
     assert_eq!(find_temp_roots(&place.places), texts(&[path]));
-    assert_eq!(fs::read_dir(place.places.temp_roots()).unwrap().count(), 1);
 }
 
 #[test]
@@ -215,6 +219,7 @@ fn a_file_that_is_taken_for_a_stale_one_is_made_again() {
     let path = place.path("path");
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let _at_the_end = SetOnDrop(&done);
         scope.spawn(|| {
             while !done.load(Ordering::Acquire) {
                 find_temp_roots(&place.places);
@@ -222,11 +227,19 @@ fn a_file_that_is_taken_for_a_stale_one_is_made_again() {
         });
         for _ in 0..3000 {
             let root = TempRoot::hold(&place.places, std::slice::from_ref(&path), WAIT).unwrap();
-            assert_eq!(fs::read_dir(place.places.temp_roots()).unwrap().count(), 1);
+            assert_eq!(find_temp_roots(&place.places).len(), 1);
             drop(root);
         }
-        done.store(true, Ordering::Release);
     });
+}
+
+/// Lets the other thread end even where an assertion fails.
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
 }
 
 #[test]

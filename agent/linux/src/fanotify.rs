@@ -71,10 +71,15 @@ pub struct Group {
 impl Group {
     /// A group to watch file systems with: [`Group::watch_filesystem`], [`Group::ignore_file`].
     ///
+    /// It is of the class that the kernel asks first. While a request waits, the kernel holds on to the marks of all
+    /// groups that have yet to be asked about the same file, and a process that closes one of those groups does not
+    /// end before the answer comes: were this group asked last, a daemon that was killed could not be followed by the
+    /// one that is to answer what the other group holds.
+    ///
     /// # Errors
     /// `EPERM` without `CAP_SYS_ADMIN`, `EINVAL` before Linux 5.15, `EMFILE` with too many groups.
     pub fn watch() -> io::Result<Self> {
-        Self::new()
+        Self::new(InitFlags::FAN_CLASS_PRE_CONTENT)
     }
 
     /// A group to hold single files with: [`Group::hold_file`]. Made like [`Group::watch`], and kept
@@ -83,11 +88,11 @@ impl Group {
     /// # Errors
     /// As [`Group::watch`].
     pub fn hold() -> io::Result<Self> {
-        Self::new()
+        Self::new(InitFlags::FAN_CLASS_CONTENT)
     }
 
-    fn new() -> io::Result<Self> {
-        let flags = InitFlags::FAN_CLASS_CONTENT
+    fn new(class: InitFlags) -> io::Result<Self> {
+        let flags = class
             | InitFlags::FAN_CLOEXEC
             | InitFlags::FAN_NONBLOCK
             | InitFlags::FAN_UNLIMITED_QUEUE

@@ -8,7 +8,7 @@
 //! The first line is a comment where the body is TOML. A header is compared, not parsed: there is one header for
 //! each name and body, so every byte of the file is covered.
 //!
-//! [`write`]: a temporary file in the same directory, fsync(2), rename(2), fsync(2) of the directory. After a loss
+//! [`write()`]: a temporary file in the same directory, fsync(2), rename(2), fsync(2) of the directory. After a loss
 //! of power the file is the old one or the new one.
 
 use super::{Damage, Kept, StateError, WRITABLE_BY_OTHERS, trusted_owner};
