@@ -127,7 +127,9 @@ impl TempRoot {
 impl Drop for TempRoot {
     fn drop(&mut self) {
         // What is left behind, the next garbage collection removes: nobody will have it locked.
-        let _ = std::fs::remove_file(&self.path);
+        if let Ok(true) = stands(&self.path, &self.file) {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 
