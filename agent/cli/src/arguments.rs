@@ -1,6 +1,7 @@
 //! What may be asked, and the help that teaches it. Completions and manual pages are made from it too.
 
-use clap::{Args, Parser, Subcommand, ValueHint};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -27,7 +28,7 @@ pub(crate) struct Arguments {
 }
 
 /// When to use colour.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Color {
     Auto,
     Always,
@@ -35,6 +36,21 @@ pub(crate) enum Color {
 }
 
 impl Color {
+    /// What `--color` says, whether or not the other arguments can be understood.
+    pub(crate) fn asked(mut arguments: impl Iterator<Item = OsString>) -> Option<Self> {
+        let mut asked = None;
+        while let Some(argument) = arguments.next() {
+            let value = match argument.to_str() {
+                Some("--") => break,
+                Some("--color") => arguments.next().and_then(|it| it.into_string().ok()),
+                Some(text) => text.strip_prefix("--color=").map(str::to_owned),
+                None => None,
+            };
+            asked = value.and_then(|it| Self::from_str(&it, false).ok()).or(asked);
+        }
+        asked
+    }
+
     pub(crate) fn write_global(self) {
         match self {
             Self::Auto => anstream::ColorChoice::Auto,

@@ -81,7 +81,7 @@ fn describe_trust(source: &Source, trust: &TrustSet, now: Timestamp) -> String {
 
 /// A key in one line: its id, its public name, and what it is good for at `now`.
 pub(crate) fn describe_key(key: &PinnedKey, now: Timestamp) -> String {
-    let mut line = format!("{} {DIM}({}){DIM:#}", key.id, key.public.name());
+    let mut line = format!("{} {DIM}({}){DIM:#}", key.id, plain(key.public.name().as_str()));
     match (&key.validity, key.validity.standing(now)) {
         (Validity::Between { until: Some(end), .. }, Standing::Valid) => {
             let _ = write!(line, " until {end}");

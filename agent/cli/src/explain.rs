@@ -67,7 +67,10 @@ fn describe(
 ) {
     let index = judgement.index();
     let chain = plan.closure().chain(index);
-    let chain: Vec<_> = chain.iter().map(|path| path.name()).collect();
+    let mut names: Vec<_> = chain.paths.iter().map(|path| path.name().to_owned()).collect();
+    if chain.omitted > 0 {
+        names.insert(1, format!("… {} more …", chain.omitted));
+    }
     let rule = plan.rule(index);
     let origin = match &rule.origin {
         RuleOrigin::Default => "require.default".to_owned(),
@@ -75,7 +78,7 @@ fn describe(
         RuleOrigin::Rule(pattern) => format!("rule for {pattern}"),
     };
     let _ = writeln!(out, "{STRONG}{}{STRONG:#}", claim.path);
-    let _ = writeln!(out, "  reached   {}", chain.join(" → "));
+    let _ = writeln!(out, "  reached   {}", names.join(" → "));
     let _ = writeln!(out, "  required  {} ({origin})", rule.requirement);
     signed(out, plan, claim, judgement);
     let unknown = || "nothing".to_owned();

@@ -31,27 +31,29 @@ impl Source {
     /// Draws remarks with file, line, column and a caret.
     pub(crate) fn draw(&self, remarks: &[Diagnostic]) -> String {
         // The library leaves a few characters as they are that a terminal would obey.
-        let text: String =
-            self.text.chars().map(|c| if obeyed(c) { '\u{fffd}' } else { c }).collect();
-        let shifted = text.len() != self.text.len();
+        let shown = |c: char| if obeyed(c) { '\u{fffd}' } else { c };
+        let text: String = self.text.chars().map(shown).collect();
+        let moved = |place: usize| -> usize {
+            let before = self.text.char_indices().take_while(|(at, _)| *at < place);
+            before.map(|(_, c)| shown(c).len_utf8()).sum()
+        };
         let mut drawn = String::new();
         for remark in remarks {
             let level = match remark.severity {
                 Severity::Error => Level::ERROR,
                 Severity::Warning => Level::WARNING,
             };
-            let span = if shifted { 0..0 } else { remark.span.clone() };
-            let span = span.start.min(text.len())..span.end.min(text.len());
-            let message = terminal::plain(&remark.message);
-            let help = terminal::plain(&remark.help);
+            let span = moved(remark.span.start)..moved(remark.span.end);
+            let message = terminal::plain_lines(&remark.message);
+            let help = terminal::plain_lines(&remark.help);
             let path = self.path.display().to_string();
             let snippet = Snippet::source(&text)
                 .path(terminal::plain(&path).into_owned())
                 .annotation(AnnotationKind::Primary.span(span));
             let group = level
-                .primary_title(message.as_ref())
+                .primary_title(message.as_str())
                 .element(snippet)
-                .element(Level::HELP.message(help.as_ref()));
+                .element(Level::HELP.message(help.as_str()));
             drawn.push_str(&Renderer::styled().render(&[group]));
             drawn.push_str("\n\n");
         }
@@ -74,7 +76,7 @@ impl Source {
 }
 
 fn obeyed(c: char) -> bool {
-    c.is_control() && !matches!(c, '\n' | '\r' | '\t')
+    (c.is_control() && !matches!(c, '\n' | '\r' | '\t')) || terminal::is_invisible(c)
 }
 
 /// The rules to judge by.

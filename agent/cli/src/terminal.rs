@@ -29,9 +29,10 @@ pub(crate) fn print_error(text: &str) -> io::Result<()> {
     anstream::stderr().lock().write_all(text.as_bytes())
 }
 
-/// `text` with control characters escaped: names of files and keys may hold anything.
+/// `text` on one line with control characters escaped: names of files and keys may hold anything, a line that
+/// looks like a verdict among it.
 pub(crate) fn plain(text: &str) -> Cow<'_, str> {
-    let harmless = |c: char| c == '\n' || !(c.is_control() || is_invisible(c));
+    let harmless = |c: char| !(c.is_control() || is_invisible(c));
     if text.chars().all(harmless) {
         return Cow::Borrowed(text);
     }
@@ -42,8 +43,13 @@ pub(crate) fn plain(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(escape).collect())
 }
 
+/// The same, of a text of our own that may have several lines.
+pub(crate) fn plain_lines(text: &str) -> String {
+    text.split('\n').map(plain).collect::<Vec<_>>().join("\n")
+}
+
 /// Characters that reorder or hide what stands around them (Unicode TR36, 3.1).
-fn is_invisible(c: char) -> bool {
+pub(crate) fn is_invisible(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
@@ -73,7 +79,7 @@ mod tests {
     #[test]
     fn nothing_from_outside_steers_the_terminal() {
         for (text, expected) in [
-            ("plain text\nof two lines", "plain text\nof two lines"),
+            ("x\nADMIT  /nix/store/…", "x\\u{a}ADMIT  /nix/store/…"),
             ("\u{1b}[2J", "\\u{1b}[2J"),
             ("a\rb\u{9b}31m", "a\\u{d}b\\u{9b}31m"),
             ("safe\u{202e}live", "safe\\u{202e}live"),

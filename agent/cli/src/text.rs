@@ -101,8 +101,7 @@ fn findings(out: &mut String, findings: &[ReportFinding], detail: Detail) {
             let _ = writeln!(out, "  {}", finding.store_path);
             let _ = writeln!(out, "    {}", plain(&finding.detail));
             if finding.chain.len() > 2 {
-                let names: Vec<_> = finding.chain.iter().map(|path| name(path)).collect();
-                let _ = writeln!(out, "    {DIM}via{DIM:#} {}", names.join(" → "));
+                let _ = writeln!(out, "    {DIM}via{DIM:#} {}", chain(finding));
             }
         }
         if group.len() > shown {
@@ -114,7 +113,15 @@ fn findings(out: &mut String, findings: &[ReportFinding], detail: Detail) {
     }
 }
 
+fn chain(finding: &ReportFinding) -> String {
+    let mut names: Vec<_> = finding.chain.iter().map(|path| name(path).to_owned()).collect();
+    if finding.chain_omitted > 0 {
+        names.insert(1, format!("… {} more …", grouped(finding.chain_omitted.into())));
+    }
+    names.join(" → ")
+}
+
 /// The name of a store path, which says more to people than its hash.
-pub(crate) fn name(path: &str) -> &str {
+fn name(path: &str) -> &str {
     path.rsplit('/').next().and_then(|base| base.get(33..)).unwrap_or(path)
 }
