@@ -12,10 +12,9 @@ pub use open::ReadMode;
 use crate::location::Location;
 use narwarden_core::closure::{Closure, ClosureError, ClosureParts};
 use narwarden_core::store_path::StorePath;
-use rows::{Row, Rows};
+use rows::{Rows, Taken};
 use rusqlite::Connection;
-use rusqlite::types::ValueRef;
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -145,34 +144,22 @@ fn closure_parts(
     while let Some(row) = found.next()? {
         rows.read(row)?;
     }
-    rows.toplevel_first();
+    let mut statement = connection.prepare(REFERENCES)?;
     let mut parts = ClosureParts::default();
-    let places: HashMap<i64, u32> = rows.places();
-    let mut references = connection.prepare(REFERENCES)?;
-    for Row { id, claim } in rows.paths {
-        let Some(referrer) = places.get(&id).copied() else { continue };
-        let mut found = references.query([id])?;
-        while let Some(row) = found.next()? {
-            match row.get_ref(0)? {
-                ValueRef::Integer(reference) => match places.get(&reference) {
-                    Some(place) => parts.references.push((referrer, *place)),
-                    None => {
-                        let unusable = rows.unusable.get(&reference).cloned();
-                        let target = unusable
-                            .unwrap_or_else(|| format!("row {reference}, which does not exist"));
-                        parts.dangling.push((referrer, target));
-                    }
-                },
-                other @ (ValueRef::Null
-                | ValueRef::Real(_)
-                | ValueRef::Text(_)
-                | ValueRef::Blob(_)) => {
-                    let target = format!("a row number that is {}", rows::class(other));
-                    parts.dangling.push((referrer, target));
+    // Rows that are reached through unusable ones only are none of the closure: they stay behind in `rows`.
+    let mut queue = VecDeque::from_iter(rows.take_toplevel(&mut parts.claims));
+    while let Some((id, referrer)) = queue.pop_front() {
+        let mut references = statement.query([id])?;
+        while let Some(row) = references.next()? {
+            match rows.take(row.get_ref(0)?, &mut parts.claims) {
+                Taken::Before(place) => parts.references.push((referrer, place)),
+                Taken::Now(id, place) => {
+                    parts.references.push((referrer, place));
+                    queue.push_back((id, place));
                 }
+                Taken::Unusable(what) => parts.dangling.push((referrer, what)),
             }
         }
-        parts.claims.push(claim);
     }
     Ok(parts)
 }
