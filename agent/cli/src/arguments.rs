@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  admitted
+  0  admitted (with --path-only or --no-contents: nothing found against the part that was looked at)
   1  denied
   2  wrong usage, or a trust set or policy that cannot be used
   3  could not decide: the store or its database cannot be read";
@@ -81,7 +81,7 @@ pub(crate) enum Command {
     /// Look at a running system and write a trust set and a policy to start from
     #[command(after_long_help = ENROLL_EXAMPLES)]
     Enroll(Enroll),
-    /// Make a throw-away store, attack it in a dozen ways, and judge each (no Nix, no network, no root)
+    /// Make a throw-away store, attack it in every known way, and judge each (no Nix, no network, no root)
     Demo(Demo),
     /// Print completions for a shell
     Completions(Completions),

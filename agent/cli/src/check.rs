@@ -35,7 +35,7 @@ pub(crate) fn policy(arguments: &PolicyCheck) -> Result<Exit, Failure> {
     usable(&mut out, &source);
     let _ = writeln!(out, "  digest   {}", file.policy.digest());
     let _ = writeln!(out, "  names    {}", plain(&names));
-    let _ = writeln!(out, "  gate     {}", describe_gate(file.policy.gate()));
+    let _ = writeln!(out, "  daemon   {}", describe_gate(file.policy.gate()));
     terminal::print(&out)?;
     Ok(Exit::Admitted)
 }
@@ -104,7 +104,9 @@ pub(crate) fn describe_key(key: &PinnedKey, now: Timestamp) -> String {
         let _ = write!(line, ", held by {}", plain(operator));
     }
     match key.community {
-        Community::Yes => line.push_str(", a community cache: never for a toplevel"),
+        Community::Yes => {
+            line.push_str(", a community cache: for a toplevel only where the policy names it")
+        }
         Community::No => {}
     }
     line

@@ -79,7 +79,9 @@ fn describe(
     };
     let _ = writeln!(out, "{STRONG}{}{STRONG:#}", claim.path);
     let _ = writeln!(out, "  reached   {}", names.join(" → "));
-    let _ = writeln!(out, "  required  {} ({origin})", rule.requirement);
+    let community =
+        if rule.excluded.is_empty() { "" } else { ", without keys of community caches" };
+    let _ = writeln!(out, "  required  {} ({origin}){community}", rule.requirement);
     signed(out, plan, claim, judgement);
     let unknown = || "nothing".to_owned();
     let size = claim.nar_size.map_or_else(|| "?".to_owned(), |size| size.to_string());

@@ -2,12 +2,15 @@
 
 use crate::arguments::RulesArguments;
 use crate::outcome::Failure;
-use crate::terminal;
+use crate::terminal::{self, NOTE};
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use narwarden_core::diagnostic::{Diagnostic, Rejected, Severity};
 use narwarden_core::policy::{self, Policy, PolicyFile, Rulebook};
 use narwarden_core::trust::{TrustFile, TrustSet};
 use narwarden_linux::trusted_file;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 pub(crate) const TRUST: &str = "/etc/narwarden/trust.toml";
@@ -79,6 +82,24 @@ fn obeyed(c: char) -> bool {
     (c.is_control() && !matches!(c, '\n' | '\r' | '\t')) || terminal::is_invisible(c)
 }
 
+/// Refuses a place where something is.
+pub(crate) fn require_new(path: &Path) -> Result<(), Failure> {
+    match path.symlink_metadata() {
+        Ok(_) => Err(Failure::usage(format_args!(
+            "{} exists: move it away, or write elsewhere",
+            path.display()
+        ))),
+        Err(_) => Ok(()),
+    }
+}
+
+/// Writes a new file. Not group-writable whatever the umask: such a file would be refused when it is read.
+pub(crate) fn save(path: &Path, text: &str) -> Result<(), Failure> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(|error| Failure::usage(format_args!("cannot write {}: {error}", path.display())))
+}
+
 /// The rules to judge by.
 pub(crate) fn rulebook(arguments: &RulesArguments) -> Result<Rulebook, Failure> {
     let trust = arguments.trust.as_deref().unwrap_or_else(|| Path::new(TRUST));
@@ -87,12 +108,21 @@ pub(crate) fn rulebook(arguments: &RulesArguments) -> Result<Rulebook, Failure> 
             "{TRUST} does not exist: name a trust set with --trust FILE, or make one with `narwarden enroll`"
         )));
     }
-    let trust = Source::read(trust)?.trust()?.trust;
+    let source = Source::read(trust)?;
+    let TrustFile { trust, warnings: of_trust } = source.trust()?;
     let policy = match &arguments.policy {
         Some(path) => Source::read(path)?,
         None if Path::new(POLICY).exists() => Source::read(Path::new(POLICY))?,
         None => Source { path: PathBuf::from("built-in"), text: policy::BUILT_IN.to_owned() },
     };
-    let bound = policy.policy()?.policy.bind(&trust);
-    bound.map(|bound| bound.rulebook).map_err(|rejected| policy.reject(&rejected))
+    let PolicyFile { policy: parsed, warnings: of_policy } = policy.policy()?;
+    let bound = parsed.bind(&trust).map_err(|rejected| policy.reject(&rejected))?;
+    let warnings = of_trust.len() + of_policy.len() + bound.warnings.len();
+    if warnings > 0 {
+        let count = terminal::counted(warnings as u64, "warning");
+        terminal::print_error(&format!(
+            "{NOTE}{count} about these rules{NOTE:#}: narwarden trust check, narwarden policy check --trust\n"
+        ))?;
+    }
+    Ok(bound.rulebook)
 }

@@ -82,7 +82,8 @@ impl Policy {
         }
         let toplevel = self.toplevel.as_ref().and_then(|it| it.resolve(trust, &mut remarks));
         let community = trust.community_keys();
-        self.warn_of_community(&community, toplevel.as_ref(), default.as_ref(), &mut remarks);
+        let own = trust.every_key().difference(community);
+        self.warn_of_community(community, own, toplevel.as_ref(), default.as_ref(), &mut remarks);
         let (default, warnings) = remarks.finish(default)?;
         let rulebook = Rulebook {
             default,
@@ -101,13 +102,14 @@ impl Policy {
 
     fn warn_of_community(
         &self,
-        community: &KeySet,
+        community: KeySet,
+        own: KeySet,
         toplevel: Option<&Requirement>,
         default: Option<&PathRule>,
         remarks: &mut Remarks,
     ) {
         if let (Some(requirement), Some(written)) = (toplevel, &self.toplevel) {
-            if requirement.satisfied_by(*community).is_some() {
+            if requirement.satisfied_by(community).is_some() {
                 remarks.warning(
                     written.span(),
                     "keys of community caches alone can vouch for a toplevel: they sign thousands of \
@@ -116,11 +118,11 @@ impl Policy {
                 );
             }
         } else if let Some(PathRule { requirement, .. }) = default
-            && requirement.keys().difference(*community).is_empty()
+            && requirement.satisfied_by(own).is_none()
         {
             remarks.warning(
                 self.default.span(),
-                "only community keys could vouch for a toplevel, and they do not count for one",
+                "no toplevel could satisfy this: keys of community caches do not count for one",
                 "add toplevel = \"ROLE\" under [require], with a key that signs your own systems",
             );
         }

@@ -90,6 +90,7 @@ fn a_toplevel_takes_no_community_key_unless_the_policy_names_it() {
         ("[require]\ndefault = \"any\"\ntoplevel = \"nixos\"\n", 1),
         ("[require]\ndefault = \"any\"\ntoplevel = { all = [\"nixos\", \"release\"] }\n", 0),
         ("[require]\ndefault = \"nixos\"\n", 1), // could never be satisfied by a toplevel
+        ("[require]\ndefault = { all = [\"a\", \"nixos\"] }\n", 1), // nor could this
     ] {
         assert_eq!(bind(text).unwrap().warnings.len(), warnings, "{text}");
     }

@@ -14,11 +14,16 @@ pub(super) const MAX_COLUMN: i64 = 4096;
 /// may lengthen it.
 pub(super) const MAX_SIGNATURES: i64 = 16 << 20;
 
+/// The most that is read of a closure's signatures, in bytes. A thousand paths with two each have 200,000.
+const MOST_SIGNATURES: usize = 256 << 20;
+
 /// The rows that a query found, until the closure takes them.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     rows: HashMap<i64, Row>,
     toplevel: Option<i64>,
+    /// Bytes of signatures read so far.
+    signatures: usize,
 }
 
 #[derive(Debug)]
@@ -54,7 +59,7 @@ impl Rows {
             self.toplevel = Some(id);
         }
         let found = match store_path(row.get_ref("path")?) {
-            Ok(path) => Row::Claim(Box::new(claim(row, path)?)),
+            Ok(path) => Row::Claim(Box::new(claim(row, path, &mut self.signatures)?)),
             Err(problem) => Row::Unusable(format!("row {id}, whose path is {problem}")),
         };
         self.rows.insert(id, found);
@@ -106,7 +111,11 @@ fn store_path(value: ValueRef<'_>) -> Result<StorePath, String> {
     text(value).and_then(|text| StorePath::parse(text).map_err(|error| error.to_string()))
 }
 
-fn claim(row: &rusqlite::Row<'_>, path: StorePath) -> Result<Claim, rusqlite::Error> {
+fn claim(
+    row: &rusqlite::Row<'_>,
+    path: StorePath,
+    read: &mut usize,
+) -> Result<Claim, rusqlite::Error> {
     let mut defects = Vec::new();
     let mut note = |column, problem| defects.push(Defect { column, problem });
     let nar_hash = text(row.get_ref("hash")?)
@@ -136,7 +145,16 @@ fn claim(row: &rusqlite::Row<'_>, path: StorePath) -> Result<Claim, rusqlite::Er
     };
     let signatures = match row.get_ref("sigs")? {
         ValueRef::Null => Signatures::default(),
-        ValueRef::Text(text) => Signatures::parse_column(&String::from_utf8_lossy(text)),
+        ValueRef::Text(text) => {
+            *read = read.saturating_add(text.len());
+            if *read <= MOST_SIGNATURES {
+                Signatures::parse_column(&String::from_utf8_lossy(text))
+            } else {
+                let problem = format!("the closure has more than {MOST_SIGNATURES} bytes of them");
+                note("sigs", problem);
+                Signatures::default()
+            }
+        }
         ValueRef::Integer(_) => {
             note("sigs", format!("more than {MAX_SIGNATURES} bytes, or no text"));
             Signatures::default()
