@@ -82,15 +82,16 @@ fn obeyed(c: char) -> bool {
     (c.is_control() && !matches!(c, '\n' | '\r' | '\t')) || terminal::is_invisible(c)
 }
 
+fn is_absent(path: &Path) -> bool {
+    path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+}
+
 /// Refuses a place where something is.
 pub(crate) fn require_new(path: &Path) -> Result<(), Failure> {
-    match path.symlink_metadata() {
-        Ok(_) => Err(Failure::usage(format_args!(
-            "{} exists: move it away, or write elsewhere",
-            path.display()
-        ))),
-        Err(_) => Ok(()),
+    if is_absent(path) {
+        return Ok(());
     }
+    Err(Failure::usage(format_args!("{} exists: move it away, or write elsewhere", path.display())))
 }
 
 /// Writes a new file. Not group-writable whatever the umask: such a file would be refused when it is read.
@@ -103,7 +104,7 @@ pub(crate) fn save(path: &Path, text: &str) -> Result<(), Failure> {
 /// The rules to judge by.
 pub(crate) fn rulebook(arguments: &RulesArguments) -> Result<Rulebook, Failure> {
     let trust = arguments.trust.as_deref().unwrap_or_else(|| Path::new(TRUST));
-    if arguments.trust.is_none() && !trust.exists() {
+    if arguments.trust.is_none() && is_absent(trust) {
         return Err(Failure::usage(format_args!(
             "{TRUST} does not exist: name a trust set with --trust FILE, or make one with `narwarden enroll`"
         )));
@@ -112,8 +113,11 @@ pub(crate) fn rulebook(arguments: &RulesArguments) -> Result<Rulebook, Failure> 
     let TrustFile { trust, warnings: of_trust } = source.trust()?;
     let policy = match &arguments.policy {
         Some(path) => Source::read(path)?,
-        None if Path::new(POLICY).exists() => Source::read(Path::new(POLICY))?,
-        None => Source { path: PathBuf::from("built-in"), text: policy::BUILT_IN.to_owned() },
+        // Only where there is nothing at all: a broken link is a policy that somebody meant to be there.
+        None if is_absent(Path::new(POLICY)) => {
+            Source { path: PathBuf::from("built-in"), text: policy::BUILT_IN.to_owned() }
+        }
+        None => Source::read(Path::new(POLICY))?,
     };
     let PolicyFile { policy: parsed, warnings: of_policy } = policy.policy()?;
     let bound = parsed.bind(&trust).map_err(|rejected| policy.reject(&rejected))?;

@@ -50,7 +50,10 @@ pub(crate) fn plain_lines(text: &str) -> String {
 
 /// Characters that reorder or hide what stands around them (Unicode TR36, 3.1).
 pub(crate) fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+    )
 }
 
 /// `count` with a comma after every three digits.
@@ -83,6 +86,7 @@ mod tests {
             ("\u{1b}[2J", "\\u{1b}[2J"),
             ("a\rb\u{9b}31m", "a\\u{d}b\\u{9b}31m"),
             ("safe\u{202e}live", "safe\\u{202e}live"),
+            ("a\u{61c}b\u{ad}", "a\\u{61c}b\\u{ad}"),
             ("größe", "größe"),
         ] {
             assert_eq!(plain(text), expected);

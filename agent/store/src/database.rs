@@ -12,6 +12,7 @@ pub use open::ReadMode;
 use crate::location::Location;
 use narwarden_core::closure::{Closure, ClosureError, ClosureParts};
 use narwarden_core::store_path::StorePath;
+use open::ReadFailure;
 use rows::{Rows, Taken};
 use rusqlite::Connection;
 use std::collections::VecDeque;
@@ -76,6 +77,14 @@ pub enum DatabaseError {
         /// What SQLite said.
         error: rusqlite::Error,
     },
+    /// It holds more than any closure has.
+    #[error("{} has more than {what}", path.display())]
+    TooLarge {
+        /// The database.
+        path: PathBuf,
+        /// How much of what would be taken.
+        what: String,
+    },
     /// Its rows contradict each other.
     #[error("the rows of {} make no closure: {error}", path.display())]
     Contradiction {
@@ -132,10 +141,26 @@ const CLOSURE: &str = "
 
 const REFERENCES: &str = "SELECT reference FROM Refs WHERE referrer = ?1";
 
+/// A system has some thousands of paths and ten references each; one of a hundred million takes gigabytes.
+const MOST_PATHS: usize = 1 << 20;
+const MOST_REFERENCES: usize = 16 << 20;
+const MOST_DANGLING: usize = 1024;
+
+/// Pages of a damaged or hostile table may give a reference any number of times in a row.
+fn refer(parts: &mut ClosureParts, reference: (u32, u32)) -> Result<(), ReadFailure> {
+    if parts.references.last() != Some(&reference) {
+        parts.references.push(reference);
+    }
+    if parts.references.len() > MOST_REFERENCES {
+        return Err(ReadFailure::TooLarge(format!("{MOST_REFERENCES} references in one closure")));
+    }
+    Ok(())
+}
+
 fn closure_parts(
     connection: &Connection,
     toplevel: &StorePath,
-) -> Result<ClosureParts, rusqlite::Error> {
+) -> Result<ClosureParts, ReadFailure> {
     let mut rows = Rows::default();
     let mut statement = connection.prepare(CLOSURE)?;
     let parameters =
@@ -143,6 +168,9 @@ fn closure_parts(
     let mut found = statement.query(parameters)?;
     while let Some(row) = found.next()? {
         rows.read(row)?;
+        if rows.len() > MOST_PATHS {
+            return Err(ReadFailure::TooLarge(format!("{MOST_PATHS} paths in one closure")));
+        }
     }
     let mut statement = connection.prepare(REFERENCES)?;
     let mut parts = ClosureParts::default();
@@ -152,11 +180,13 @@ fn closure_parts(
         let mut references = statement.query([id])?;
         while let Some(row) = references.next()? {
             match rows.take(row.get_ref(0)?, &mut parts.claims) {
-                Taken::Before(place) => parts.references.push((referrer, place)),
+                Taken::Before(place) => refer(&mut parts, (referrer, place))?,
                 Taken::Now(id, place) => {
-                    parts.references.push((referrer, place));
+                    refer(&mut parts, (referrer, place))?;
                     queue.push_back((id, place));
                 }
+                // One denies as well as a million.
+                Taken::Unusable(_) if parts.dangling.len() >= MOST_DANGLING => {}
                 Taken::Unusable(what) => parts.dangling.push((referrer, what)),
             }
         }

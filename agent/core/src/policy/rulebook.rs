@@ -84,6 +84,7 @@ impl Policy {
         let community = trust.community_keys();
         let own = trust.every_key().difference(community);
         self.warn_of_community(community, own, toplevel.as_ref(), default.as_ref(), &mut remarks);
+        self.warn_of_names(&mut remarks);
         let (default, warnings) = remarks.finish(default)?;
         let rulebook = Rulebook {
             default,
@@ -98,6 +99,19 @@ impl Policy {
             trust: trust.clone(),
         };
         Ok(Bound { rulebook, warnings })
+    }
+
+    /// A name is its author's choice: what must hold for every toplevel cannot hang on one.
+    fn warn_of_names(&self, remarks: &mut Remarks) {
+        let by_name =
+            self.rules.iter().find(|rule| rule.name.to_string().starts_with("nixos-system"));
+        if let (None, Some(rule)) = (&self.toplevel, by_name) {
+            remarks.warning(
+                rule.require.span(),
+                "a path of another name could be a toplevel all the same, and would need less",
+                "say it as `toplevel` under [require], which holds for whatever is activated",
+            );
+        }
     }
 
     fn warn_of_community(

@@ -14,8 +14,9 @@ pub(super) const MAX_COLUMN: i64 = 4096;
 /// may lengthen it.
 pub(super) const MAX_SIGNATURES: i64 = 16 << 20;
 
-/// The most that is read of a closure's signatures, in bytes. A thousand paths with two each have 200,000.
-const MOST_SIGNATURES: usize = 256 << 20;
+/// The most that is read of a closure's signatures, in bytes. A thousand paths with two each have 200,000; any
+/// user of the Nix daemon may add more, and each that carries a pinned name takes some 30 µs to refute.
+const MOST_SIGNATURES: usize = 64 << 20;
 
 /// The rows that a query found, until the closure takes them.
 #[derive(Debug, Default)]
@@ -64,6 +65,11 @@ impl Rows {
         };
         self.rows.insert(id, found);
         Ok(())
+    }
+
+    /// How many rows were taken in.
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
     }
 
     /// Moves the toplevel's claim to the first place; gives the number of its row, if it has one.

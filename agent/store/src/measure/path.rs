@@ -96,9 +96,9 @@ struct Allowance {
 /// What any path may have beyond twice its claimed size.
 const SLACK: u64 = 64 << 20;
 /// What a path may have of which the database knows no size.
-const UNKNOWN: u64 = 16 << 30;
+const UNKNOWN: u64 = 4 << 30;
 /// What no path of a system has, whatever the database says.
-const MOST: u64 = 256 << 30;
+const MOST: u64 = 64 << 30;
 
 impl Allowance {
     fn new(claimed: u64) -> Self {
