@@ -57,14 +57,14 @@ use crate::metadata::Metadata;
 pub struct Limits {
     /// Number of levels, the root being the first.
     pub depth: usize,
-    /// Number of names still to be visited, in a directory and those above it.
+    /// Number of names in one directory. Those of all directories on the path are bounded beside that.
     pub directory_entries: usize,
 }
 
 impl Limits {
     /// Nix refuses more than 64 levels since 2.35; older releases could write deeper trees.
     pub const DEPTH: usize = 512;
-    /// 2 Mi names, more than any package has; their bytes are bounded beside that.
+    /// 2 Mi names, more than any package has.
     pub const DIRECTORY_ENTRIES: usize = 2 << 20;
 }
 

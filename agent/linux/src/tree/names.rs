@@ -12,7 +12,8 @@ use rustix::io::Errno;
 use super::error::Fault;
 use crate::metadata::FileKind;
 
-/// How many bytes of names are held, whatever the directories on the path have.
+/// How many names are held, and how many bytes of them, whatever the directories on the path have.
+const MOST_NAMES: usize = 4 << 20;
 const MOST_BYTES: usize = 128 << 20;
 
 /// Names read from directories, as raw bytes.
@@ -49,6 +50,7 @@ impl Names {
         scratch: &mut Vec<u8>,
     ) -> Result<Mark, Fault> {
         let mark = Mark { bytes: self.bytes.len(), stack: self.stack.len() };
+        let most = mark.stack.saturating_add(limit);
         scratch.clear();
         let mut listing = RawDir::new(directory, scratch.spare_capacity_mut());
         while let Some(entry) = listing.next() {
@@ -63,7 +65,8 @@ impl Names {
             if matches!(name, b"." | b"..") {
                 continue;
             }
-            if self.stack.len() >= limit || self.bytes.len() >= MOST_BYTES {
+            let names = self.stack.len();
+            if names >= most || names >= MOST_NAMES || self.bytes.len() >= MOST_BYTES {
                 return Err(Fault::TooManyEntries { limit });
             }
             self.push(name, entry.file_type().into());
