@@ -17,13 +17,18 @@ use rows::{Rows, Taken};
 use rusqlite::Connection;
 use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::time::Duration;
 use thiserror::Error;
 
 /// The database of one store.
 #[derive(Clone, Debug)]
 pub struct Database {
     directory: PathBuf,
+    patience: Duration,
 }
+
+/// How long reading may take: a closure of 100,000 paths takes a second.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Why the database could not be read. None of these says anything about a path.
 #[derive(Debug, Error)]
@@ -61,6 +66,15 @@ pub enum DatabaseError {
         /// The write-ahead log.
         log: PathBuf,
     },
+    /// A writer without a log died in the middle, and only another writer may undo what it left.
+    #[error(
+        "{} holds changes that were begun and never ended: let Nix undo them, with `nix-store --verify` as root",
+        journal.display()
+    )]
+    Unfinished {
+        /// The rollback journal.
+        journal: PathBuf,
+    },
     /// It changed every time it was read.
     #[error("{} changed each of {tries} times that it was read: run as root", path.display())]
     Unsteady {
@@ -68,6 +82,14 @@ pub enum DatabaseError {
         path: PathBuf,
         /// How many times.
         tries: u32,
+    },
+    /// There was no end to it: pages that lead to each other make a small file endless.
+    #[error("reading {} took more than {patience:?}, and was given up", path.display())]
+    Endless {
+        /// The database.
+        path: PathBuf,
+        /// How long it could take.
+        patience: Duration,
     },
     /// SQLite could not read it.
     #[error("cannot read {}: {error}", path.display())]
@@ -108,7 +130,13 @@ impl Database {
     /// The database of the store at `location`.
     #[must_use]
     pub fn at(location: &Location) -> Self {
-        Self { directory: location.database_directory() }
+        Self { directory: location.database_directory(), patience: PATIENCE }
+    }
+
+    /// The same database, which may keep its reader busy for no longer than this.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// Reads everything that `toplevel` can reach, in one transaction.
@@ -117,7 +145,9 @@ impl Database {
     /// See [`DatabaseError`]. A toplevel without a row is no error: its closure is empty.
     pub fn closure(&self, toplevel: &StorePath) -> Result<Read<Closure>, DatabaseError> {
         let Read { value: parts, mode } =
-            open::read(&self.directory, |connection| closure_parts(connection, toplevel))?;
+            open::read(&self.directory, self.patience, |connection| {
+                closure_parts(connection, toplevel)
+            })?;
         let closure = Closure::new(toplevel.clone(), parts).map_err(|error| {
             DatabaseError::Contradiction { path: open::database_file(&self.directory), error }
         })?;
@@ -125,11 +155,13 @@ impl Database {
     }
 }
 
+/// What is no number leads nowhere, and a million long ones would have to be remembered.
 const CLOSURE: &str = "
     WITH RECURSIVE closure(id) AS (
         SELECT id FROM ValidPaths WHERE path = ?1
         UNION
         SELECT Refs.reference FROM closure JOIN Refs ON Refs.referrer = closure.id
+            WHERE typeof(Refs.reference) = 'integer'
     )
     SELECT closure.id, ValidPaths.id IS NOT NULL AS registered, path = ?1 AS toplevel,
         CASE WHEN octet_length(path) <= ?2 THEN path END AS path,

@@ -20,6 +20,8 @@ mod support;
 mod concurrent;
 #[path = "database/hostile.rs"]
 mod hostile;
+#[path = "database/limits.rs"]
+mod limits;
 #[path = "database/matrix.rs"]
 mod matrix;
 #[path = "database/size.rs"]

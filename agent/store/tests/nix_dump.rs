@@ -89,8 +89,8 @@ fn plant(node: &Node, at: &Path) {
     match node {
         Node::File { size, first, mode } => {
             // No two neighbouring blocks are alike.
-            let bytes: Vec<u8> =
-                (0..*size).map(|at| first.wrapping_add((at % 251) as u8)).collect();
+            let bytes = (0..=250).cycle().map(|step| first.wrapping_add(step));
+            let bytes: Vec<u8> = bytes.take(*size).collect();
             fs::write(at, bytes).unwrap();
             fs::set_permissions(at, Permissions::from_mode(*mode)).unwrap();
         }

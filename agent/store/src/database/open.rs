@@ -42,11 +42,25 @@ impl From<rusqlite::Error> for ReadFailure {
 
 /// How long to wait for a daemon that is starting or checkpointing.
 const BUSY: Duration = Duration::from_secs(10);
-/// How long reading may take: a closure of 100,000 paths takes a second.
-const LONGEST: Duration = Duration::from_secs(60);
+/// Steps of SQLite's machine between looks at the clock. A step may copy a value of the longest length.
+const STEPS: i32 = 100;
 const TRIES: u32 = 5;
 /// Times of files are as coarse as the kernel's tick; a file this old shows every later write.
 const SETTLED: Duration = Duration::from_millis(50);
+
+/// When reading is given up, however often it is tried until then.
+#[derive(Clone, Copy, Debug)]
+struct Deadline {
+    patience: Duration,
+    /// Never, where the clock does not go as far.
+    end: Option<Instant>,
+}
+
+impl Deadline {
+    fn is_over(self) -> bool {
+        self.end.is_some_and(|end| Instant::now() >= end)
+    }
+}
 
 pub(super) fn database_file(directory: &Path) -> PathBuf {
     directory.join("db.sqlite")
@@ -55,6 +69,7 @@ pub(super) fn database_file(directory: &Path) -> PathBuf {
 /// Runs `read` in one transaction.
 pub(super) fn read<T>(
     directory: &Path,
+    patience: Duration,
     read: impl Fn(&Connection) -> Result<T, ReadFailure>,
 ) -> Result<Read<T>, DatabaseError> {
     // SQLite refuses links anywhere in the name; those above the directory are the operator's business.
@@ -64,10 +79,11 @@ pub(super) fn read<T>(
     require_schema(&directory)?;
     let path = database_file(&directory);
     require_regular(&path)?;
-    match attempt(&path, ReadMode::Live, &read) {
+    let deadline = Deadline { patience, end: Instant::now().checked_add(patience) };
+    match attempt(&path, ReadMode::Live, deadline, &read) {
         Ok(value) => Ok(Read { value, mode: ReadMode::Live }),
         Err(DatabaseError::Sqlite { error, .. }) if not_allowed_to_lock(&error) => {
-            read_unchanging(&path, &read)
+            read_unchanging(&path, deadline, &read)
         }
         Err(error) => Err(error),
     }
@@ -75,20 +91,22 @@ pub(super) fn read<T>(
 
 fn read_unchanging<T>(
     path: &Path,
+    deadline: Deadline,
     read: &impl Fn(&Connection) -> Result<T, ReadFailure>,
 ) -> Result<Read<T>, DatabaseError> {
     for _ in 0..TRIES {
         let before = State::of(path)?;
-        for (log, ending) in [(before.log, "-wal"), (before.journal, "-journal")] {
-            if log.is_some_and(|log| log.size > 0) {
-                return Err(DatabaseError::LogUnreadable { log: beside(path, ending) });
-            }
+        if before.log.is_some_and(|log| log.size > 0) {
+            return Err(DatabaseError::LogUnreadable { log: log_file(path) });
+        }
+        if before.journal.is_some_and(|journal| journal.size > 0) {
+            return Err(DatabaseError::Unfinished { journal: journal_file(path) });
         }
         if !before.settled() {
             std::thread::sleep(SETTLED);
             continue;
         }
-        let result = attempt(path, ReadMode::Unchanging, read);
+        let result = attempt(path, ReadMode::Unchanging, deadline, read);
         // A change meanwhile explains any error too, so it is looked for first.
         if State::of(path)? == before {
             return result.map(|value| Read { value, mode: ReadMode::Unchanging });
@@ -100,10 +118,16 @@ fn read_unchanging<T>(
 fn attempt<T>(
     path: &Path,
     mode: ReadMode,
+    deadline: Deadline,
     read: &impl Fn(&Connection) -> Result<T, ReadFailure>,
 ) -> Result<T, DatabaseError> {
-    let failed = |error| DatabaseError::Sqlite { path: path.to_owned(), error };
-    let mut connection = open(path, mode).map_err(failed)?;
+    let failed = |error: rusqlite::Error| match error.sqlite_error_code() {
+        Some(ErrorCode::OperationInterrupted) => {
+            DatabaseError::Endless { path: path.to_owned(), patience: deadline.patience }
+        }
+        Some(_) | None => DatabaseError::Sqlite { path: path.to_owned(), error },
+    };
+    let mut connection = open(path, mode, deadline).map_err(failed)?;
     let transaction = connection.transaction().map_err(failed)?;
     for table in ["ValidPaths", "Refs"] {
         if !is_ordinary_table(&transaction, table).map_err(failed)? {
@@ -116,7 +140,7 @@ fn attempt<T>(
     })
 }
 
-fn open(path: &Path, mode: ReadMode) -> Result<Connection, rusqlite::Error> {
+fn open(path: &Path, mode: ReadMode, deadline: Deadline) -> Result<Connection, rusqlite::Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_NOFOLLOW
@@ -126,9 +150,7 @@ fn open(path: &Path, mode: ReadMode) -> Result<Connection, rusqlite::Error> {
     // Longer than any column that is read; a value beyond it is an error, not memory.
     connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, 32 << 20)?;
     connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
-    // Pages that lead to each other can make a small file endless.
-    let deadline = Instant::now() + LONGEST;
-    connection.progress_handler(10_000, Some(move || Instant::now() >= deadline))?;
+    connection.progress_handler(STEPS, Some(move || deadline.is_over()))?;
     // The file may be hostile (security.html, "Untrusted SQLite Database Files").
     connection.execute_batch(
         "PRAGMA query_only = 1; PRAGMA trusted_schema = 0; PRAGMA cell_size_check = 1; PRAGMA mmap_size = 0;",
@@ -188,9 +210,7 @@ fn open_regular(path: &Path) -> std::io::Result<File> {
 
 /// SQLite would wait for whoever writes to a FIFO.
 fn require_regular(path: &Path) -> Result<(), DatabaseError> {
-    for path in
-        [path.to_owned(), beside(path, "-wal"), beside(path, "-shm"), beside(path, "-journal")]
-    {
+    for path in [path.to_owned(), log_file(path), beside(path, "-shm"), journal_file(path)] {
         match path.symlink_metadata() {
             Ok(found) if found.is_file() => {}
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
@@ -202,6 +222,10 @@ fn require_regular(path: &Path) -> Result<(), DatabaseError> {
         }
     }
     Ok(())
+}
+
+fn journal_file(path: &Path) -> PathBuf {
+    beside(path, "-journal")
 }
 
 fn log_file(path: &Path) -> PathBuf {
@@ -240,7 +264,7 @@ impl State {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed(path, error)),
         };
-        let (log, journal) = (optional(log_file(path))?, optional(beside(path, "-journal"))?);
+        let (log, journal) = (optional(log_file(path))?, optional(journal_file(path))?);
         Ok(Self { database, log, journal })
     }
 
