@@ -16,7 +16,7 @@
 mod support;
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::num::NonZeroU64;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -766,15 +766,9 @@ impl Daemon {
             .spawn()
             .unwrap();
         writeln!(sqlite.stdin.as_mut().unwrap(), "{statements}\nselect 'ready';").unwrap();
-        let mut line = String::new();
-        let out = sqlite.stdout.as_mut().unwrap();
-        while !line.ends_with("ready\n") {
-            assert_ne!(
-                std::io::BufRead::read_line(&mut std::io::BufReader::new(&mut *out), &mut line)
-                    .unwrap(),
-                0
-            );
-        }
+        // One reader for all lines: what it has read ahead is gone with it.
+        let lines = BufReader::new(sqlite.stdout.take().unwrap()).lines();
+        assert!(lines.map(Result::unwrap).any(|line| line == "ready"), "sqlite3 ended");
         Self { sqlite }
     }
 }

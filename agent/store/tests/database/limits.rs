@@ -120,8 +120,9 @@ impl Pages {
              VACUUM;"
         );
         connection.execute_batch(&change).unwrap();
-        let size: usize = connection.query_row("PRAGMA page_size", [], |row| row.get(0)).unwrap();
-        assert_eq!(size, PAGE);
+        let query = "PRAGMA page_size";
+        let size: i64 = connection.query_row(query, [], |row| row.get(0)).unwrap();
+        assert_eq!(usize::try_from(size).unwrap(), PAGE);
         let query = "SELECT rootpage FROM sqlite_schema WHERE name = 'Refs'";
         let table = connection.query_row(query, [], |row| row.get(0)).unwrap();
         drop(connection);
