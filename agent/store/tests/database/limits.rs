@@ -113,6 +113,7 @@ impl Pages {
         let connection = Connection::open(root.join(FILE)).unwrap();
         let change = format!(
             "PRAGMA journal_mode = DELETE;
+             DROP TRIGGER IF EXISTS DeleteSelfRefs;
              CREATE TABLE Plain (referrer, reference);
              INSERT INTO Plain {more};
              DROP TABLE Refs;
