@@ -464,7 +464,7 @@ fn colour_on_a_terminal() {
         let line = format!("{environment} {} {arguments}", env!("CARGO_BIN_EXE_narwarden"));
         let mut script = Command::new("script");
         script.args(["-qec", &line, "/dev/null"]).env("TERM", "xterm-256color");
-        for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
+        for name in support::ABOUT_COLOUR {
             script.env_remove(name);
         }
         let Ok(output) = script.stdin(Stdio::null()).output() else {

@@ -204,6 +204,37 @@ fn damages() -> impl Strategy<Value = Vec<Damage>> {
     prop::collection::vec(damage(), 1..4)
 }
 
+/// Padding ends base64. A decoder that reads on has as many spellings of a signature as it has groups of four.
+#[test]
+fn base64_with_padding_in_the_middle_is_refused() {
+    let spellings = |bytes: &[u8]| -> Vec<String> {
+        let whole = data_encoding::BASE64.encode(bytes);
+        let missing = whole.len() / 4 * 3 - bytes.len();
+        // The same length and the same bytes, with a padded group before the last.
+        let at = |end: usize| {
+            let (head, tail) = bytes.split_at(end);
+            [head, tail].map(|part| data_encoding::BASE64.encode(part)).concat()
+        };
+        let ends = (1..bytes.len() - 1).map(at).filter(|text| text.len() == whole.len());
+        let ends: Vec<_> = ends.filter(|text| *text != whole).collect();
+        assert!(ends.len() >= 9 * missing, "{ends:?}");
+        ends
+    };
+    let secret = SigningKey::from_bytes(&[7; 32]);
+    let (public, signature) = (secret.verifying_key(), secret.sign(b"x").to_bytes());
+    for text in spellings(&signature) {
+        assert!(Signature::parse(&format!("k:{text}")).is_err(), "{text}");
+        let column = Signatures::parse_column(&format!("k:{text}"));
+        assert_eq!((column.well_formed.len(), column.malformed), (0, 1), "{text}");
+    }
+    for text in spellings(public.as_bytes()) {
+        assert!(PublicKey::parse(&format!("k:{text}")).is_err(), "{text}");
+        for text in [format!("sha256-{text}"), format!("sha256:{text}")] {
+            assert!(Hash::parse(&text).is_err() && NarHash::parse(&text).is_err(), "{text}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1024))]
 
