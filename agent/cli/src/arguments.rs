@@ -2,13 +2,14 @@
 
 pub(crate) mod warden;
 
-use clap::{Args, Parser, Subcommand, ValueHint};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  admitted, or done
+  0  admitted, or done (with --path-only or --no-contents: nothing found against the part that was looked at)
   1  denied, or refused
   2  wrong usage, or a trust set or policy that cannot be used
   3  could not decide: the store or its database cannot be read, or narwardend is not running";
@@ -29,7 +30,7 @@ pub(crate) struct Arguments {
 }
 
 /// When to use colour.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Color {
     Auto,
     Always,
@@ -37,6 +38,21 @@ pub(crate) enum Color {
 }
 
 impl Color {
+    /// What `--color` says, whether or not the other arguments can be understood.
+    pub(crate) fn asked(mut arguments: impl Iterator<Item = OsString>) -> Option<Self> {
+        let mut asked = None;
+        while let Some(argument) = arguments.next() {
+            let value = match argument.to_str() {
+                Some("--") => break,
+                Some("--color") => arguments.next().and_then(|it| it.into_string().ok()),
+                Some(text) => text.strip_prefix("--color=").map(str::to_owned),
+                None => None,
+            };
+            asked = value.and_then(|it| Self::from_str(&it, false).ok()).or(asked);
+        }
+        asked
+    }
+
     pub(crate) fn write_global(self) {
         match self {
             Self::Auto => anstream::ColorChoice::Auto,
@@ -81,7 +97,7 @@ pub(crate) enum Command {
     Observe(warden::Observe),
     /// Have narwardend read its configuration again (root)
     Reload(warden::Reload),
-    /// Make a throw-away store, attack it in a dozen ways, and judge each (no Nix, no network, no root)
+    /// Make a throw-away store, attack it in every known way, and judge each (no Nix, no network, no root)
     Demo(Demo),
     /// Print completions for a shell
     Completions(Completions),

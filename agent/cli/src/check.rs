@@ -35,7 +35,7 @@ pub(crate) fn policy(arguments: &PolicyCheck) -> Result<Exit, Failure> {
     usable(&mut out, &source);
     let _ = writeln!(out, "  digest   {}", file.policy.digest());
     let _ = writeln!(out, "  names    {}", plain(&names));
-    let _ = writeln!(out, "  gate     {}", describe_gate(file.policy.gate()));
+    let _ = writeln!(out, "  daemon   {}", describe_gate(file.policy.gate()));
     terminal::print(&out)?;
     Ok(Exit::Admitted)
 }
@@ -81,7 +81,7 @@ fn describe_trust(source: &Source, trust: &TrustSet, now: Timestamp) -> String {
 
 /// A key in one line: its id, its public name, and what it is good for at `now`.
 pub(crate) fn describe_key(key: &PinnedKey, now: Timestamp) -> String {
-    let mut line = format!("{} {DIM}({}){DIM:#}", key.id, key.public.name());
+    let mut line = format!("{} {DIM}({}){DIM:#}", key.id, plain(key.public.name().as_str()));
     match (&key.validity, key.validity.standing(now)) {
         (Validity::Between { until: Some(end), .. }, Standing::Valid) => {
             let _ = write!(line, " until {end}");
@@ -104,7 +104,9 @@ pub(crate) fn describe_key(key: &PinnedKey, now: Timestamp) -> String {
         let _ = write!(line, ", held by {}", plain(operator));
     }
     match key.community {
-        Community::Yes => line.push_str(", a community cache: never for a toplevel"),
+        Community::Yes => {
+            line.push_str(", a community cache: for a toplevel only where the policy names it")
+        }
         Community::No => {}
     }
     line

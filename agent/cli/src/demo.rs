@@ -4,6 +4,7 @@
 //! more with the one defence taken out that decides, where the answer must turn around.
 
 use crate::arguments::Demo;
+use crate::files;
 use crate::outcome::{Exit, Failure};
 use crate::terminal::{self, BAD, DIM, GOOD, STRONG};
 use narwarden_core::closure::Closure;
@@ -152,9 +153,9 @@ impl Place {
         let run = root.join("run");
         std::fs::create_dir(&run)
             .and_then(|()| symlink(toplevel.to_string(), run.join("current-system")))
-            .and_then(|()| std::fs::write(root.join("trust.toml"), &rules.trust))
-            .and_then(|()| std::fs::write(root.join("policy.toml"), &rules.policy))
-            .map_err(|error| Failure::usage(format_args!("{}: {error}", root.display())))
+            .map_err(|error| Failure::usage(format_args!("{}: {error}", root.display())))?;
+        files::save(&root.join("trust.toml"), &rules.trust)?;
+        files::save(&root.join("policy.toml"), &rules.policy)
     }
 
     fn hint(&self) -> String {

@@ -7,7 +7,7 @@ mod candidates;
 mod write;
 
 use crate::arguments::Enroll;
-use crate::files::Source;
+use crate::files::{self, Source};
 use crate::outcome::{Exit, Failure};
 use crate::progress::{Show, judge_shown};
 use crate::terminal::{self, STRONG};
@@ -20,9 +20,6 @@ use narwarden_core::policy::Rulebook;
 use narwarden_core::verdict::Verdict;
 use narwarden_core::verify::judge;
 use narwarden_store::{Judged, Location};
-use std::fs::OpenOptions;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// Counts whose signatures are good, whatever they would be worth.
@@ -48,8 +45,11 @@ pub(crate) fn run(arguments: &Enroll) -> Result<Exit, Failure> {
     let trust = write::trust(&seen, now);
     let policy = write::policy(&seen, now);
     let written = [("trust.toml", &trust), ("policy.toml", &policy)];
+    for (name, _) in written {
+        files::require_new(&arguments.output.join(name))?;
+    }
     for (name, text) in written {
-        save(&arguments.output.join(name), text)?;
+        files::save(&arguments.output.join(name), text)?;
     }
     let mut out = String::new();
     for (name, _) in written {
@@ -93,14 +93,4 @@ fn rulebook(trust: &str, policy: &str) -> Result<Rulebook, Failure> {
     let policy = source("policy.toml", policy);
     let bound = policy.policy()?.policy.bind(&trust);
     bound.map(|bound| bound.rulebook).map_err(|rejected| policy.reject(&rejected))
-}
-
-fn save(path: &Path, text: &str) -> Result<(), Failure> {
-    // Not group-writable whatever the umask: such a file would be refused when it is read.
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(path);
-    file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| {
-        let exists = error.kind() == std::io::ErrorKind::AlreadyExists;
-        let hint = if exists { ": move it away, or write elsewhere with --output DIR" } else { "" };
-        Failure::usage(format_args!("cannot write {}: {error}{hint}", path.display()))
-    })
 }

@@ -67,7 +67,10 @@ fn describe(
 ) {
     let index = judgement.index();
     let chain = plan.closure().chain(index);
-    let chain: Vec<_> = chain.iter().map(|path| path.name()).collect();
+    let mut names: Vec<_> = chain.paths.iter().map(|path| path.name().to_owned()).collect();
+    if chain.omitted > 0 {
+        names.insert(1, format!("… {} more …", chain.omitted));
+    }
     let rule = plan.rule(index);
     let origin = match &rule.origin {
         RuleOrigin::Default => "require.default".to_owned(),
@@ -75,8 +78,10 @@ fn describe(
         RuleOrigin::Rule(pattern) => format!("rule for {pattern}"),
     };
     let _ = writeln!(out, "{STRONG}{}{STRONG:#}", claim.path);
-    let _ = writeln!(out, "  reached   {}", chain.join(" → "));
-    let _ = writeln!(out, "  required  {} ({origin})", rule.requirement);
+    let _ = writeln!(out, "  reached   {}", names.join(" → "));
+    let community =
+        if rule.excluded.is_empty() { "" } else { ", without keys of community caches" };
+    let _ = writeln!(out, "  required  {} ({origin}){community}", rule.requirement);
     signed(out, plan, claim, judgement);
     let unknown = || "nothing".to_owned();
     let size = claim.nar_size.map_or_else(|| "?".to_owned(), |size| size.to_string());

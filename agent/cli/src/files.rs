@@ -2,12 +2,15 @@
 
 use crate::arguments::RulesArguments;
 use crate::outcome::Failure;
-use crate::terminal;
+use crate::terminal::{self, NOTE};
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use narwarden_core::diagnostic::{Diagnostic, Rejected, Severity};
 use narwarden_core::policy::{self, Policy, PolicyFile, Rulebook};
 use narwarden_core::trust::{TrustFile, TrustSet};
 use narwarden_linux::trusted_file;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 pub(crate) const TRUST: &str = "/etc/narwarden/trust.toml";
@@ -31,27 +34,29 @@ impl Source {
     /// Draws remarks with file, line, column and a caret.
     pub(crate) fn draw(&self, remarks: &[Diagnostic]) -> String {
         // The library leaves a few characters as they are that a terminal would obey.
-        let text: String =
-            self.text.chars().map(|c| if obeyed(c) { '\u{fffd}' } else { c }).collect();
-        let shifted = text.len() != self.text.len();
+        let shown = |c: char| if obeyed(c) { '\u{fffd}' } else { c };
+        let text: String = self.text.chars().map(shown).collect();
+        let moved = |place: usize| -> usize {
+            let before = self.text.char_indices().take_while(|(at, _)| *at < place);
+            before.map(|(_, c)| shown(c).len_utf8()).sum()
+        };
         let mut drawn = String::new();
         for remark in remarks {
             let level = match remark.severity {
                 Severity::Error => Level::ERROR,
                 Severity::Warning => Level::WARNING,
             };
-            let span = if shifted { 0..0 } else { remark.span.clone() };
-            let span = span.start.min(text.len())..span.end.min(text.len());
-            let message = terminal::plain(&remark.message);
-            let help = terminal::plain(&remark.help);
+            let span = moved(remark.span.start)..moved(remark.span.end);
+            let message = terminal::plain_lines(&remark.message);
+            let help = terminal::plain_lines(&remark.help);
             let path = self.path.display().to_string();
             let snippet = Snippet::source(&text)
                 .path(terminal::plain(&path).into_owned())
                 .annotation(AnnotationKind::Primary.span(span));
             let group = level
-                .primary_title(message.as_ref())
+                .primary_title(message.as_str())
                 .element(snippet)
-                .element(Level::HELP.message(help.as_ref()));
+                .element(Level::HELP.message(help.as_str()));
             drawn.push_str(&Renderer::styled().render(&[group]));
             drawn.push_str("\n\n");
         }
@@ -74,23 +79,54 @@ impl Source {
 }
 
 fn obeyed(c: char) -> bool {
-    c.is_control() && !matches!(c, '\n' | '\r' | '\t')
+    !matches!(c, '\n' | '\r' | '\t') && narwarden_core::event::is_steering(c)
+}
+
+fn is_absent(path: &Path) -> bool {
+    path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+}
+
+/// Refuses a place where something is.
+pub(crate) fn require_new(path: &Path) -> Result<(), Failure> {
+    if is_absent(path) {
+        return Ok(());
+    }
+    Err(Failure::usage(format_args!("{} exists: move it away, or write elsewhere", path.display())))
+}
+
+/// Writes a new file. Not group-writable whatever the umask: such a file would be refused when it is read.
+pub(crate) fn save(path: &Path, text: &str) -> Result<(), Failure> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(|error| Failure::usage(format_args!("cannot write {}: {error}", path.display())))
 }
 
 /// The rules to judge by.
 pub(crate) fn rulebook(arguments: &RulesArguments) -> Result<Rulebook, Failure> {
     let trust = arguments.trust.as_deref().unwrap_or_else(|| Path::new(TRUST));
-    if arguments.trust.is_none() && !trust.exists() {
+    if arguments.trust.is_none() && is_absent(trust) {
         return Err(Failure::usage(format_args!(
             "{TRUST} does not exist: name a trust set with --trust FILE, or make one with `narwarden enroll`"
         )));
     }
-    let trust = Source::read(trust)?.trust()?.trust;
+    let source = Source::read(trust)?;
+    let TrustFile { trust, warnings: of_trust } = source.trust()?;
     let policy = match &arguments.policy {
         Some(path) => Source::read(path)?,
-        None if Path::new(POLICY).exists() => Source::read(Path::new(POLICY))?,
-        None => Source { path: PathBuf::from("built-in"), text: policy::BUILT_IN.to_owned() },
+        // Only where there is nothing at all: a broken link is a policy that somebody meant to be there.
+        None if is_absent(Path::new(POLICY)) => {
+            Source { path: PathBuf::from("built-in"), text: policy::BUILT_IN.to_owned() }
+        }
+        None => Source::read(Path::new(POLICY))?,
     };
-    let bound = policy.policy()?.policy.bind(&trust);
-    bound.map(|bound| bound.rulebook).map_err(|rejected| policy.reject(&rejected))
+    let PolicyFile { policy: parsed, warnings: of_policy } = policy.policy()?;
+    let bound = parsed.bind(&trust).map_err(|rejected| policy.reject(&rejected))?;
+    let warnings = of_trust.len() + of_policy.len() + bound.warnings.len();
+    if warnings > 0 {
+        let count = terminal::counted(warnings as u64, "warning");
+        terminal::print_error(&format!(
+            "{NOTE}{count} about these rules{NOTE:#}: narwarden trust check, narwarden policy check --trust\n"
+        ))?;
+    }
+    Ok(bound.rulebook)
 }

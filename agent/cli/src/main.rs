@@ -29,6 +29,10 @@ use outcome::{Exit, Failure};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // Help, and complaints about arguments, are printed while these are still being read.
+    if let Some(color) = arguments::Color::asked(std::env::args_os().skip(1)) {
+        color.write_global();
+    }
     // Arguments that cannot be understood end here, with exit code 2 and clap's explanation.
     let arguments = Arguments::parse();
     arguments.color.write_global();

@@ -30,9 +30,10 @@ pub(crate) fn print_error(text: &str) -> io::Result<()> {
     anstream::stderr().lock().write_all(text.as_bytes())
 }
 
-/// `text` with all but line breaks escaped that a terminal would obey: names of files and keys may hold anything.
+/// `text` on one line with control characters escaped: names of files and keys may hold anything, a line that
+/// looks like a verdict among it.
 pub(crate) fn plain(text: &str) -> Cow<'_, str> {
-    let harmless = |c: char| c == '\n' || !is_steering(c);
+    let harmless = |c: char| !is_steering(c);
     if text.chars().all(harmless) {
         return Cow::Borrowed(text);
     }
@@ -41,6 +42,11 @@ pub(crate) fn plain(text: &str) -> Cow<'_, str> {
         false => c.escape_unicode().to_string(),
     };
     Cow::Owned(text.chars().map(escape).collect())
+}
+
+/// The same, of a text of our own that may have several lines.
+pub(crate) fn plain_lines(text: &str) -> String {
+    text.split('\n').map(plain).collect::<Vec<_>>().join("\n")
 }
 
 /// JSON to read and to parse: within its strings, whatever could steer a terminal is escaped as JSON does it.
@@ -86,10 +92,11 @@ mod tests {
     #[test]
     fn nothing_from_outside_steers_the_terminal() {
         for (text, expected) in [
-            ("plain text\nof two lines", "plain text\nof two lines"),
+            ("x\nADMIT  /nix/store/…", "x\\u{a}ADMIT  /nix/store/…"),
             ("\u{1b}[2J", "\\u{1b}[2J"),
             ("a\rb\u{9b}31m", "a\\u{d}b\\u{9b}31m"),
             ("safe\u{202e}live", "safe\\u{202e}live"),
+            ("a\u{61c}b\u{ad}", "a\\u{61c}b\\u{ad}"),
             ("größe", "größe"),
         ] {
             assert_eq!(plain(text), expected);

@@ -101,8 +101,7 @@ fn findings(out: &mut String, findings: &[ReportFinding], detail: Detail) {
             let _ = writeln!(out, "  {}", finding.store_path);
             let _ = writeln!(out, "    {}", plain(&finding.detail));
             if finding.chain.len() > 2 {
-                let names: Vec<_> = finding.chain.iter().map(|path| name(path)).collect();
-                let _ = writeln!(out, "    {DIM}via{DIM:#} {}", names.join(" → "));
+                let _ = writeln!(out, "    {DIM}via{DIM:#} {}", chain(finding));
             }
         }
         if group.len() > shown {
@@ -112,6 +111,14 @@ fn findings(out: &mut String, findings: &[ReportFinding], detail: Detail) {
             let _ = writeln!(out, "  {STRONG}next:{STRONG:#} {}", first.next);
         }
     }
+}
+
+fn chain(finding: &ReportFinding) -> String {
+    let mut names: Vec<_> = finding.chain.iter().map(|path| name(path).to_owned()).collect();
+    if finding.chain_omitted > 0 {
+        names.insert(1, format!("… {} more …", grouped(finding.chain_omitted.into())));
+    }
+    names.join(" → ")
 }
 
 /// The name of a store path, which says more to people than its hash.

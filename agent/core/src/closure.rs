@@ -28,9 +28,18 @@ pub struct Closure {
     /// References of all paths, one path after the other; `starts` says where each path's begin.
     references: Vec<PathIndex>,
     starts: Vec<usize>,
-    /// From which path each one was first reached from the toplevel.
-    reached_from: Vec<Option<PathIndex>>,
+    /// From which path each one was first reached from the toplevel, and in how many steps.
+    reached_from: Vec<Option<(PathIndex, u32)>>,
     dangling: Vec<Dangling>,
+}
+
+/// A way from the toplevel to a path, by references.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chain<'a> {
+    /// The toplevel, the path itself, and what lies between: all of it, or the part next to the path.
+    pub paths: Vec<&'a StorePath>,
+    /// How many paths were left out after the toplevel.
+    pub omitted: u32,
 }
 
 /// A reference that leads to no path.
@@ -110,15 +119,15 @@ impl Closure {
     }
 
     /// Walks breadth first, so that every chain from the toplevel is one of the shortest.
-    fn reach(&self) -> Result<Vec<Option<PathIndex>>, ClosureError> {
+    fn reach(&self) -> Result<Vec<Option<(PathIndex, u32)>>, ClosureError> {
         let mut seen = vec![false; self.claims.len()];
         let mut reached_from = vec![None; self.claims.len()];
         let mut queue = VecDeque::new();
         if let Some(first) = seen.first_mut() {
             *first = true;
-            queue.push_back(PathIndex::TOPLEVEL);
+            queue.push_back((PathIndex::TOPLEVEL, 0u32));
         }
-        while let Some(referrer) = queue.pop_front() {
+        while let Some((referrer, steps)) = queue.pop_front() {
             for reference in self.references(referrer) {
                 let position = reference.position();
                 let (Some(seen), Some(from)) =
@@ -128,8 +137,8 @@ impl Closure {
                 };
                 if !*seen {
                     *seen = true;
-                    *from = Some(referrer);
-                    queue.push_back(*reference);
+                    *from = Some((referrer, steps));
+                    queue.push_back((*reference, steps.saturating_add(1)));
                 }
             }
         }
@@ -172,17 +181,29 @@ impl Closure {
         &self.dangling
     }
 
-    /// A shortest chain of references from the toplevel to the path at `index`, both ends included.
+    /// How many paths of a chain are kept: a hostile database may chain a million, and name each of them in
+    /// a finding.
+    pub const CHAIN: usize = 16;
+
+    /// A shortest chain of references from the toplevel to the path at `index`.
     #[must_use]
-    pub fn chain(&self, index: PathIndex) -> Vec<&StorePath> {
-        let mut chain = Vec::new();
+    pub fn chain(&self, index: PathIndex) -> Chain<'_> {
+        let mut paths = Vec::new();
+        let mut omitted = 0;
         let mut next = Some(index);
         while let Some(index) = next {
-            chain.extend(self.claim(index).map(|claim| &claim.path));
-            next = self.reached_from.get(index.position()).copied().flatten();
+            paths.extend(self.claim(index).map(|claim| &claim.path));
+            let from = self.reached_from.get(index.position()).copied().flatten();
+            next = match from {
+                Some((_, steps)) if steps > 0 && paths.len() + 1 == Self::CHAIN => {
+                    omitted = steps;
+                    Some(PathIndex::TOPLEVEL)
+                }
+                from => from.map(|(referrer, _)| referrer),
+            };
         }
-        chain.reverse();
-        chain
+        paths.reverse();
+        Chain { paths, omitted }
     }
 }
 

@@ -30,8 +30,25 @@ fn the_chain_is_a_shortest_one() {
     let closure =
         closure(&["top", "a", "b", "c"], &[(0, 1), (1, 2), (2, 3), (0, 3), (3, 3), (3, 0)])
             .unwrap();
-    let chains: Vec<_> = closure.claims().map(|(index, _)| names(closure.chain(index))).collect();
+    let chains: Vec<_> =
+        closure.claims().map(|(index, _)| names(closure.chain(index).paths)).collect();
     assert_eq!(chains, [vec!["top"], vec!["top", "a"], vec!["top", "a", "b"], vec!["top", "c"]]);
+}
+
+#[test]
+fn long_chains_keep_both_ends() {
+    let names: Vec<String> = (0..100).map(|n| format!("p{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let references: Vec<(u32, u32)> = (0..99).map(|n| (n, n + 1)).collect();
+    let closure = closure(&names, &references).unwrap();
+    for (position, (index, _)) in closure.claims().enumerate() {
+        let Chain { paths, omitted } = closure.chain(index);
+        let omitted = usize::try_from(omitted).unwrap();
+        assert_eq!(paths.len() + omitted, position + 1);
+        assert!(paths.len() <= Closure::CHAIN);
+        assert_eq!(paths.first().map(|it| it.name()), Some("p0"));
+        assert_eq!(paths.last().map(|it| it.name()), names.get(position).copied());
+    }
 }
 
 #[test]

@@ -95,7 +95,7 @@ pub(crate) fn parse_toml<T: serde::de::DeserializeOwned>(text: &str) -> Result<T
         } else if message.starts_with("duplicate") {
             "keep one of the two"
         } else {
-            "see narwarden-trust(5) and narwarden-policy(5) for the fields and their types"
+            "see docs/trust.md and docs/policy.md for the fields and their types"
         };
         Rejected(vec![Diagnostic {
             severity: Severity::Error,

@@ -147,7 +147,7 @@ impl Hash {
     }
 
     fn from_base64(algorithm: Algorithm, digest: &str) -> Result<Self, HashError> {
-        let bytes = BASE64.decode(digest.as_bytes()).map_err(|_| HashError::NotBase64)?;
+        let bytes = decode_base64(digest).ok_or(HashError::NotBase64)?;
         Self::new(algorithm, &bytes)
     }
 
@@ -328,6 +328,12 @@ impl fmt::Debug for Hasher {
             State::Sha512(_) => "Hasher(sha512)",
         })
     }
+}
+
+/// The bytes that base64 in its one spelling writes as `text`. The decoder alone also takes texts with padding
+/// in the middle.
+pub(crate) fn decode_base64(text: &str) -> Option<Vec<u8>> {
+    BASE64.decode(text.as_bytes()).ok().filter(|bytes| BASE64.encode(bytes) == text)
 }
 
 /// SHA-256 of `bytes` in one go.

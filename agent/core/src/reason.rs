@@ -47,7 +47,7 @@ macro_rules! reasons {
                 match self { $(Self::$variant => $meaning,)* }
             }
 
-            /// What to do next. `{path}` stands for the store path, `{top}` for the toplevel.
+            /// What to do next: a command that can be copied, with a comment. `{path}` stands for the store path, `{top}` for the toplevel.
             #[must_use]
             pub fn next_step(self) -> &'static str {
                 match self { $(Self::$variant => $next,)* }
@@ -59,76 +59,76 @@ macro_rules! reasons {
 reasons! {
     Unsigned, "unsigned",
         "Nothing vouches for the path: it has no signature, and no content address that may.",
-        "nix store copy-sigs -s CACHE {path}, or sign it where it was built: nix store sign -k KEYFILE {path}";
+        "nix store copy-sigs -s CACHE {path}   # or, where it was built: nix store sign -k KEYFILE {path}";
     UnknownKey, "unknown-key",
         "The path is signed, but by no key of the trust set.",
-        "narwarden explain {top} {path} shows the names; pin the key if it is yours: narwarden trust check";
+        "narwarden explain {top} {path}   # shows the names; pin the key if it is yours";
     BadSignature, "bad-signature",
         "The path carries a signature under a pinned key's name that does not fit what was measured.",
-        "fetch it again from a cache you trust: nix-store --repair-path {path}";
+        "nix-store --repair-path {path}   # fetches it again from a cache";
     BelowThreshold, "below-threshold",
         "Pinned keys signed the path, but not those that the policy asks for.",
-        "narwarden explain {top} {path} shows who is missing; then nix store sign -k KEYFILE {path}";
+        "narwarden explain {top} {path}   # shows who is missing; then nix store sign -k KEYFILE {path}";
     CommunityKey, "community-key",
         "The toplevel is vouched for by community caches only, which sign test systems too.",
-        "sign the toplevel with a key of your own: nix store sign -k KEYFILE {path}";
+        "nix store sign -k KEYFILE {path}   # with a key of your own";
     RevokedKey, "revoked-key",
         "The signature that would have counted is by a key that was revoked.",
-        "build and sign it again with a key that is not revoked: nix store sign -k KEYFILE {path}";
+        "nix store sign -k KEYFILE {path}   # built again, and with a key that is not revoked";
     ExpiredKey, "expired-key",
         "The signature that would have counted is by a key whose time is over.",
-        "sign it again with the key's successor: nix store sign -k KEYFILE {path}";
+        "nix store sign -k KEYFILE {path}   # with the key's successor";
     NotYetValidKey, "not-yet-valid-key",
         "The signature that would have counted is by a key whose time has not begun.",
-        "check the clock (timedatectl), then the key's not-before in the trust set";
+        "timedatectl   # is the clock right? then the key's not-before in the trust set";
     ExpiredTrustSet, "expired-trust-set",
         "The trust set has expired: what runs keeps running, and nothing new is admitted.",
-        "check the clock (timedatectl), then install a trust set with a later `expires`";
+        "timedatectl   # is the clock right? then install a trust set with a later `expires`";
     ContentDrift, "content-drift",
         "The bytes on disk are not what the database says, and nothing vouches for them.",
-        "nix-store --repair-path {path}, and find out who wrote to the store";
+        "nix-store --repair-path {path}   # and find out who wrote to the store";
     DatabaseDrift, "database-drift",
         "The bytes on disk are vouched for, and the database says something else about them.",
-        "nix-store --verify --check-contents, and find out who wrote to the database";
+        "nix-store --verify --check-contents   # and find out who wrote to the database";
     MetadataDrift, "metadata-drift",
         "Owner, mode, time or attributes are not what Nix leaves behind, or another file system is mounted there.",
-        "nix-store --repair-path {path}, and find out who changed it";
+        "nix-store --repair-path {path}   # and find out who changed it";
     ContentAddressMismatch, "content-address-mismatch",
         "The path claims a content address that its bytes or references do not have.",
-        "nix-store --repair-path {path}, and find out who wrote to the store";
+        "nix-store --repair-path {path}   # and find out who wrote to the store";
     WeakContentAddress, "weak-content-address",
         "Only a content address vouches for the path, of a kind that can be forged.",
-        "sign it: nix store sign -k KEYFILE {path}, or list its kind in weak-content-address";
+        "nix store sign -k KEYFILE {path}   # or list its kind in weak-content-address";
     DeniedContentAddress, "denied-content-address",
         "The path is content-addressed, and the policy takes no such path here.",
-        "build it as an ordinary path, or change content-addressed in the policy";
+        "narwarden explain {top} {path}   # then build it as an ordinary path, or change content-addressed";
     MissingPath, "missing-path",
         "The path is not there: not in the database, or not on disk.",
         "nix-store --realise {path}";
     MissingReference, "missing-reference",
         "The path refers to something that is not registered.",
-        "nix-store --realise {path}, and nix-store --verify";
+        "nix-store --verify   # then nix-store --realise {path}";
     MalformedClaim, "malformed-claim",
         "The database holds something about the path that Nix does not write.",
-        "nix-store --verify, and find out who wrote to the database";
+        "nix-store --verify   # and find out who wrote to the database";
     Unreadable, "unreadable",
         "The path could not be read, so nothing is known about it.",
-        "run as root, and look for I/O errors: dmesg";
+        "dmesg   # are there I/O errors? and run as root";
     UnsupportedFile, "unsupported-file",
         "The path holds a device, a socket or a named pipe, which no NAR can.",
-        "nix-store --repair-path {path}, and find out who put it there";
+        "nix-store --repair-path {path}   # and find out who put it there";
     TooLarge, "too-large",
         "The path is deeper, wider or far larger than it may be, so it was not read to its end.",
-        "du -sh {path}, then nix-store --repair-path {path}, and find out who wrote to the store";
+        "du -sh {path}   # then nix-store --repair-path {path}, and find out who wrote to the store";
     ChangedWhileRead, "changed-while-read",
         "The path changed while it was read, so no measurement of it holds.",
-        "run it again; if it happens again, find out who writes to the store: fuser -vm /nix/store";
+        "fuser -vm /nix/store   # who writes to the store? then run it again";
     Interrupted, "interrupted",
         "Measuring was broken off before this path's turn.",
-        "run it again";
+        "narwarden verify {top}   # once more";
     DeniedPath, "denied-path",
         "The path, its contents or its name is on the policy's deny list.",
-        "build the generation without it";
+        "narwarden explain {top} {path}   # shows who refers to it; build the generation without it";
 }
 
 impl Reason {

@@ -1,7 +1,6 @@
 //! The report: a verdict in the form that people and machines read. Its JSON is `narwarden.verdict/1`,
 //! described field by field in `docs/json.md`.
 
-use crate::closure::PathIndex;
 use crate::plan::{Contents, Plan, Scope};
 use crate::reason::Reason;
 use crate::verdict::Verdict;
@@ -102,8 +101,10 @@ pub struct ReportFinding {
     pub store_path: String,
     /// What was expected and found; escaped.
     pub detail: String,
-    /// A shortest chain of references from the subject to the path, both included.
+    /// A shortest chain of references from the subject to the path, both included; of a long one, its end.
     pub chain: Vec<String>,
+    /// How many paths of the chain were left out after the subject.
+    pub chain_omitted: u32,
     /// What to do next.
     pub next: String,
 }
@@ -190,8 +191,11 @@ fn limits(plan: &Plan<'_>) -> Vec<Limit> {
 
 fn explain(plan: &Plan<'_>, finding: &Finding) -> ReportFinding {
     let toplevel = plan.closure().toplevel().to_string();
-    let chain = |index: PathIndex| plan.closure().chain(index).into_iter().map(ToString::to_string);
-    let chain: Vec<String> = finding.path.map_or_else(Vec::new, |index| chain(index).collect());
+    let chain = finding.path.map(|index| plan.closure().chain(index));
+    let chain_omitted = chain.as_ref().map_or(0, |chain| chain.omitted);
+    let chain: Vec<String> = chain
+        .map(|chain| chain.paths.into_iter().map(ToString::to_string).collect())
+        .unwrap_or_default();
     let store_path = chain.last().unwrap_or(&toplevel).clone();
     let next =
         finding.reason.next_step().replace("{path}", &store_path).replace("{top}", &toplevel);
@@ -201,6 +205,7 @@ fn explain(plan: &Plan<'_>, finding: &Finding) -> ReportFinding {
         store_path,
         detail: finding.detail.clone(),
         chain: if chain.is_empty() { vec![toplevel] } else { chain },
+        chain_omitted,
         next,
     }
 }

@@ -76,7 +76,7 @@ impl PublicKey {
             return Err(PublicKeyError::NoColon { text: Excerpt::of(text) });
         };
         let name = KeyName::parse(name)?;
-        let bytes = BASE64.decode(encoded.as_bytes()).map_err(|_| PublicKeyError::NotBase64)?;
+        let bytes = crate::hash::decode_base64(encoded).ok_or(PublicKeyError::NotBase64)?;
         let Ok(bytes) = <[u8; 32]>::try_from(bytes.as_slice()) else {
             return Err(PublicKeyError::Length { found: bytes.len() });
         };
@@ -135,7 +135,7 @@ impl Signature {
             return Err(SignatureError::NoColon { text: Excerpt::of(text) });
         };
         let key_name = KeyName::parse(name)?;
-        let bytes = BASE64.decode(encoded.as_bytes()).map_err(|_| SignatureError::NotBase64)?;
+        let bytes = crate::hash::decode_base64(encoded).ok_or(SignatureError::NotBase64)?;
         let Ok(bytes) = <[u8; 64]>::try_from(bytes.as_slice()) else {
             return Err(SignatureError::UnsupportedLength { found: bytes.len() });
         };

@@ -217,6 +217,10 @@ fn key(
     remarks: &mut Remarks,
 ) -> Option<PinnedKey> {
     let named = name(id, remarks);
+    if id.as_ref() == ANY {
+        let help = "give the key another name";
+        remarks.error(id.span(), format!("`{ANY}` is the role of every key of this file"), help);
+    }
     let validity = validity(&document, remarks);
     let public = match PublicKey::parse(document.public.as_ref()) {
         Ok(public) => public,

@@ -18,6 +18,7 @@ use crate::hash::NarHash;
 use crate::plan::{Contents, Plan};
 use crate::policy::{ContentAddressed, MetadataRule, PathRule, WeakContentAddress};
 use crate::reason::{Reason, Severity};
+use crate::sink::Executable;
 use crate::trust::KeySet;
 use content::{Proof, prove};
 use signers::signers;
@@ -144,12 +145,12 @@ impl Judgement {
         self.explain_distrust(plan, claim, explained || drifted);
     }
 
-    /// Without bytes, a content address proves nothing and a signature speaks for what is claimed.
+    /// Without bytes, signatures and content addresses speak for what is claimed. No admission comes of it.
     fn judge_claim(&mut self, plan: &Plan<'_>, claim: &Claim) {
         match (claim.nar_hash, claim.nar_size.and_then(NonZeroU64::new)) {
             (Some(hash), Some(size)) => {
                 let nar = Nar { hash, size };
-                let explained = self.judge_trust(plan, claim, nar, &MeasuredContent::NotAsked);
+                let explained = self.judge_trust(plan, claim, nar, &taken_at_its_word(claim));
                 self.explain_distrust(plan, claim, explained);
             }
             (_, _) => self.deny(
@@ -281,6 +282,13 @@ impl Judgement {
             }
         }
     }
+}
+
+fn taken_at_its_word(claim: &Claim) -> MeasuredContent {
+    claim.content_address.as_ref().map_or(MeasuredContent::NotAsked, |address| {
+        let strict = Some(address.hash);
+        MeasuredContent::Hash { strict, legacy: None, executable: Executable::No }
+    })
 }
 
 fn signed_by(plan: &Plan<'_>, claim: &Claim, index: PathIndex, nar: Nar) -> Signers {

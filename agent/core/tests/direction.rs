@@ -68,7 +68,9 @@ fn uses(root: &Path, groups: &BTreeMap<String, usize>) -> Uses {
         let module = first.strip_suffix(".rs").unwrap_or(first).to_owned();
         assert!(groups.contains_key(&module), "{} is no module of lib.rs", path.display());
         let taken = taken(&fs::read_to_string(&path).unwrap());
-        uses.entry(module.clone()).or_default().extend(taken.into_iter().filter(|it| *it != module));
+        uses.entry(module.clone())
+            .or_default()
+            .extend(taken.into_iter().filter(|it| *it != module));
     }
     uses
 }

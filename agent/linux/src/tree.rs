@@ -57,15 +57,15 @@ use crate::metadata::Metadata;
 pub struct Limits {
     /// Number of levels, the root being the first.
     pub depth: usize,
-    /// Number of names in one directory.
+    /// Number of names in one directory. Those of all directories on the path are bounded beside that.
     pub directory_entries: usize,
 }
 
 impl Limits {
     /// Nix refuses more than 64 levels since 2.35; older releases could write deeper trees.
     pub const DEPTH: usize = 512;
-    /// 4 Mi names: some 250 MB with names of usual length, and more than any package has.
-    pub const DIRECTORY_ENTRIES: usize = 4 << 20;
+    /// 2 Mi names, more than any package has.
+    pub const DIRECTORY_ENTRIES: usize = 2 << 20;
 }
 
 impl Default for Limits {

@@ -12,18 +12,23 @@ pub use open::ReadMode;
 use crate::location::Location;
 use narwarden_core::closure::{Closure, ClosureError, ClosureParts};
 use narwarden_core::store_path::StorePath;
-use rows::{Row, Rows};
+use open::ReadFailure;
+use rows::{Rows, Taken};
 use rusqlite::Connection;
-use rusqlite::types::ValueRef;
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::time::Duration;
 use thiserror::Error;
 
 /// The database of one store.
 #[derive(Clone, Debug)]
 pub struct Database {
     directory: PathBuf,
+    patience: Duration,
 }
+
+/// How long reading may take: a closure of 100,000 paths takes a second.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Why the database could not be read. None of these says anything about a path.
 #[derive(Debug, Error)]
@@ -61,6 +66,15 @@ pub enum DatabaseError {
         /// The write-ahead log.
         log: PathBuf,
     },
+    /// A writer without a log died in the middle, and only another writer may undo what it left.
+    #[error(
+        "{} holds changes that were begun and never ended: let Nix undo them, with `nix-store --verify` as root",
+        journal.display()
+    )]
+    Unfinished {
+        /// The rollback journal.
+        journal: PathBuf,
+    },
     /// It changed every time it was read.
     #[error("{} changed each of {tries} times that it was read: run as root", path.display())]
     Unsteady {
@@ -69,6 +83,14 @@ pub enum DatabaseError {
         /// How many times.
         tries: u32,
     },
+    /// There was no end to it: pages that lead to each other make a small file endless.
+    #[error("reading {} took more than {patience:?}, and was given up", path.display())]
+    Endless {
+        /// The database.
+        path: PathBuf,
+        /// How long it could take.
+        patience: Duration,
+    },
     /// SQLite could not read it.
     #[error("cannot read {}: {error}", path.display())]
     Sqlite {
@@ -76,6 +98,14 @@ pub enum DatabaseError {
         path: PathBuf,
         /// What SQLite said.
         error: rusqlite::Error,
+    },
+    /// It holds more than any closure has.
+    #[error("{} has more than {what}", path.display())]
+    TooLarge {
+        /// The database.
+        path: PathBuf,
+        /// How much of what would be taken.
+        what: String,
     },
     /// Its rows contradict each other.
     #[error("the rows of {} make no closure: {error}", path.display())]
@@ -100,7 +130,13 @@ impl Database {
     /// The database of the store at `location`.
     #[must_use]
     pub fn at(location: &Location) -> Self {
-        Self { directory: location.database_directory() }
+        Self { directory: location.database_directory(), patience: PATIENCE }
+    }
+
+    /// The same database, which may keep its reader busy for no longer than this.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// Reads everything that `toplevel` can reach, in one transaction.
@@ -109,7 +145,9 @@ impl Database {
     /// See [`DatabaseError`]. A toplevel without a row is no error: its closure is empty.
     pub fn closure(&self, toplevel: &StorePath) -> Result<Read<Closure>, DatabaseError> {
         let Read { value: parts, mode } =
-            open::read(&self.directory, |connection| closure_parts(connection, toplevel))?;
+            open::read(&self.directory, self.patience, |connection| {
+                closure_parts(connection, toplevel)
+            })?;
         let closure = Closure::new(toplevel.clone(), parts).map_err(|error| {
             DatabaseError::Contradiction { path: open::database_file(&self.directory), error }
         })?;
@@ -117,11 +155,13 @@ impl Database {
     }
 }
 
+/// What is no number leads nowhere, and a million long ones would have to be remembered.
 const CLOSURE: &str = "
     WITH RECURSIVE closure(id) AS (
         SELECT id FROM ValidPaths WHERE path = ?1
         UNION
         SELECT Refs.reference FROM closure JOIN Refs ON Refs.referrer = closure.id
+            WHERE typeof(Refs.reference) = 'integer'
     )
     SELECT closure.id, ValidPaths.id IS NOT NULL AS registered, path = ?1 AS toplevel,
         CASE WHEN octet_length(path) <= ?2 THEN path END AS path,
@@ -133,10 +173,26 @@ const CLOSURE: &str = "
 
 const REFERENCES: &str = "SELECT reference FROM Refs WHERE referrer = ?1";
 
+/// A system has some thousands of paths and ten references each; one of a hundred million takes gigabytes.
+const MOST_PATHS: usize = 1 << 20;
+const MOST_REFERENCES: usize = 16 << 20;
+const MOST_DANGLING: usize = 1024;
+
+/// Pages of a damaged or hostile table may give a reference any number of times in a row.
+fn refer(parts: &mut ClosureParts, reference: (u32, u32)) -> Result<(), ReadFailure> {
+    if parts.references.last() != Some(&reference) {
+        parts.references.push(reference);
+    }
+    if parts.references.len() > MOST_REFERENCES {
+        return Err(ReadFailure::TooLarge(format!("{MOST_REFERENCES} references in one closure")));
+    }
+    Ok(())
+}
+
 fn closure_parts(
     connection: &Connection,
     toplevel: &StorePath,
-) -> Result<ClosureParts, rusqlite::Error> {
+) -> Result<ClosureParts, ReadFailure> {
     let mut rows = Rows::default();
     let mut statement = connection.prepare(CLOSURE)?;
     let parameters =
@@ -144,35 +200,28 @@ fn closure_parts(
     let mut found = statement.query(parameters)?;
     while let Some(row) = found.next()? {
         rows.read(row)?;
+        if rows.len() > MOST_PATHS {
+            return Err(ReadFailure::TooLarge(format!("{MOST_PATHS} paths in one closure")));
+        }
     }
-    rows.toplevel_first();
+    let mut statement = connection.prepare(REFERENCES)?;
     let mut parts = ClosureParts::default();
-    let places: HashMap<i64, u32> = rows.places();
-    let mut references = connection.prepare(REFERENCES)?;
-    for Row { id, claim } in rows.paths {
-        let Some(referrer) = places.get(&id).copied() else { continue };
-        let mut found = references.query([id])?;
-        while let Some(row) = found.next()? {
-            match row.get_ref(0)? {
-                ValueRef::Integer(reference) => match places.get(&reference) {
-                    Some(place) => parts.references.push((referrer, *place)),
-                    None => {
-                        let unusable = rows.unusable.get(&reference).cloned();
-                        let target = unusable
-                            .unwrap_or_else(|| format!("row {reference}, which does not exist"));
-                        parts.dangling.push((referrer, target));
-                    }
-                },
-                other @ (ValueRef::Null
-                | ValueRef::Real(_)
-                | ValueRef::Text(_)
-                | ValueRef::Blob(_)) => {
-                    let target = format!("a row number that is {}", rows::class(other));
-                    parts.dangling.push((referrer, target));
+    // Rows that are reached through unusable ones only are none of the closure: they stay behind in `rows`.
+    let mut queue = VecDeque::from_iter(rows.take_toplevel(&mut parts.claims));
+    while let Some((id, referrer)) = queue.pop_front() {
+        let mut references = statement.query([id])?;
+        while let Some(row) = references.next()? {
+            match rows.take(row.get_ref(0)?, &mut parts.claims) {
+                Taken::Before(place) => refer(&mut parts, (referrer, place))?,
+                Taken::Now(id, place) => {
+                    refer(&mut parts, (referrer, place))?;
+                    queue.push_back((id, place));
                 }
+                // One denies as well as a million.
+                Taken::Unusable(_) if parts.dangling.len() >= MOST_DANGLING => {}
+                Taken::Unusable(what) => parts.dangling.push((referrer, what)),
             }
         }
-        parts.claims.push(claim);
     }
     Ok(parts)
 }

@@ -1,10 +1,12 @@
 //! The keys that might have signed a system: those of its nix.conf, and those the operator names.
 
 use crate::outcome::Failure;
-use crate::terminal::print_error;
+use crate::terminal::{plain, print_error};
 use narwarden_core::signature::PublicKey;
 use narwarden_core::trust::{Community, MAX_KEYS};
+use std::fs::{File, OpenOptions};
 use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 /// The key that Nix trusts where nix.conf says nothing (`trusted-public-keys`, nix.conf(5)).
@@ -12,6 +14,8 @@ const DEFAULT_KEY: &str = "cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFG
 /// Names of caches that sign for everybody. Only a proposal: the operator reads the file.
 const COMMUNITY: [&str; 2] = ["cache.nixos.org-", "nix-community.cachix.org-"];
 const LONGEST: u64 = 1 << 20;
+/// open(2): a FIFO is opened at once.
+const O_NONBLOCK: i32 = 0o4000;
 
 /// A key that may or may not have signed anything.
 #[derive(Clone, Debug)]
@@ -32,11 +36,20 @@ pub(crate) fn candidates(nix_conf: &Path, named: &[String]) -> Result<Vec<Candid
     for text in configured(&read(nix_conf)?).iter().map(String::as_str).chain([DEFAULT_KEY]) {
         match PublicKey::parse(text) {
             Ok(key) => keys.push(key),
-            Err(error) => print_error(&format!("{}: {error}; left out\n", nix_conf.display()))?,
+            Err(error) => {
+                let text = format!("{}: {error}; left out\n", nix_conf.display());
+                print_error(&plain(&text))?;
+            }
         }
     }
     let mut candidates: Vec<Candidate> = Vec::new();
     for public in keys {
+        if candidates.len() >= MAX_KEYS {
+            print_error(&format!(
+                "more than {MAX_KEYS} keys are proposed; the rest is left out\n"
+            ))?;
+            break;
+        }
         if candidates.iter().any(|other| other.public.as_bytes() == public.as_bytes()) {
             continue;
         }
@@ -45,14 +58,12 @@ pub(crate) fn candidates(nix_conf: &Path, named: &[String]) -> Result<Vec<Candid
         let community = if community { Community::Yes } else { Community::No };
         candidates.push(Candidate { id: id(&name, &candidates), public, community });
     }
-    candidates.truncate(MAX_KEYS);
     Ok(candidates)
 }
 
 fn read(nix_conf: &Path) -> Result<String, Failure> {
     let mut text = String::new();
-    let read =
-        std::fs::File::open(nix_conf).and_then(|file| file.take(LONGEST).read_to_string(&mut text));
+    let read = open_regular(nix_conf).and_then(|file| file.take(LONGEST).read_to_string(&mut text));
     match read {
         Ok(_) => Ok(text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
@@ -60,6 +71,15 @@ fn read(nix_conf: &Path) -> Result<String, Failure> {
             Err(Failure::usage(format_args!("cannot read {}: {error}", nix_conf.display())))
         }
     }
+}
+
+/// Opens a file that will not keep its reader waiting.
+fn open_regular(path: &Path) -> std::io::Result<File> {
+    let file = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path)?;
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    Err(std::io::Error::other("it is no regular file"))
 }
 
 /// The values of `trusted-public-keys` and `extra-trusted-public-keys` (nix.conf(5), "File format").

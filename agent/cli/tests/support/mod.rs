@@ -15,10 +15,13 @@ pub(crate) struct Run {
     pub(crate) err: String,
 }
 
+/// What says something about colour; in CI, colour is shown where it would not be elsewhere.
+pub(crate) const ABOUT_COLOUR: [&str; 4] = ["CI", "CLICOLOR", "CLICOLOR_FORCE", "NO_COLOR"];
+
 /// The command, in an environment that says nothing about colour.
 pub(crate) fn narwarden() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_narwarden"));
-    for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "RUST_BACKTRACE"] {
+    for name in ABOUT_COLOUR.into_iter().chain(["COLUMNS", "RUST_BACKTRACE"]) {
         command.env_remove(name);
     }
     command.env("TERM", "xterm-256color").stdin(Stdio::null());

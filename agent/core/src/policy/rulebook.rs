@@ -82,7 +82,9 @@ impl Policy {
         }
         let toplevel = self.toplevel.as_ref().and_then(|it| it.resolve(trust, &mut remarks));
         let community = trust.community_keys();
-        self.warn_of_community(&community, toplevel.as_ref(), default.as_ref(), &mut remarks);
+        let own = trust.every_key().difference(community);
+        self.warn_of_community(community, own, toplevel.as_ref(), default.as_ref(), &mut remarks);
+        self.warn_of_names(&mut remarks);
         let (default, warnings) = remarks.finish(default)?;
         let rulebook = Rulebook {
             default,
@@ -99,15 +101,29 @@ impl Policy {
         Ok(Bound { rulebook, warnings })
     }
 
+    /// A name is its author's choice: what must hold for every toplevel cannot hang on one.
+    fn warn_of_names(&self, remarks: &mut Remarks) {
+        let by_name =
+            self.rules.iter().find(|rule| rule.name.to_string().starts_with("nixos-system"));
+        if let (None, Some(rule)) = (&self.toplevel, by_name) {
+            remarks.warning(
+                rule.require.span(),
+                "a path of another name could be a toplevel all the same, and would need less",
+                "say it as `toplevel` under [require], which holds for whatever is activated",
+            );
+        }
+    }
+
     fn warn_of_community(
         &self,
-        community: &KeySet,
+        community: KeySet,
+        own: KeySet,
         toplevel: Option<&Requirement>,
         default: Option<&PathRule>,
         remarks: &mut Remarks,
     ) {
         if let (Some(requirement), Some(written)) = (toplevel, &self.toplevel) {
-            if requirement.satisfied_by(*community).is_some() {
+            if requirement.satisfied_by(community).is_some() {
                 remarks.warning(
                     written.span(),
                     "keys of community caches alone can vouch for a toplevel: they sign thousands of \
@@ -116,11 +132,11 @@ impl Policy {
                 );
             }
         } else if let Some(PathRule { requirement, .. }) = default
-            && requirement.keys().difference(*community).is_empty()
+            && requirement.satisfied_by(own).is_none()
         {
             remarks.warning(
                 self.default.span(),
-                "only community keys could vouch for a toplevel, and they do not count for one",
+                "no toplevel could satisfy this: keys of community caches do not count for one",
                 "add toplevel = \"ROLE\" under [require], with a key that signs your own systems",
             );
         }

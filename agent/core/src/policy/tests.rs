@@ -60,7 +60,8 @@ on-reject = "alert"
 scope = "root"
 "#;
     let Bound { rulebook, warnings } = bind(text).unwrap();
-    assert_eq!(warnings, []);
+    let [warning] = &warnings[..] else { panic!("{warnings:?}") };
+    assert!(warning.message.starts_with("a path of another name could be a toplevel"));
     let system = rulebook.rule_for(&path("nixos-system-x"));
     assert_eq!(system.requirement.satisfied_by(keys(&["a", "b"])), None);
     assert!(system.requirement.satisfied_by(keys(&["a", "b", "c"])).is_some());
@@ -90,6 +91,7 @@ fn a_toplevel_takes_no_community_key_unless_the_policy_names_it() {
         ("[require]\ndefault = \"any\"\ntoplevel = \"nixos\"\n", 1),
         ("[require]\ndefault = \"any\"\ntoplevel = { all = [\"nixos\", \"release\"] }\n", 0),
         ("[require]\ndefault = \"nixos\"\n", 1), // could never be satisfied by a toplevel
+        ("[require]\ndefault = { all = [\"a\", \"nixos\"] }\n", 1), // nor could this
     ] {
         assert_eq!(bind(text).unwrap().warnings.len(), warnings, "{text}");
     }

@@ -50,6 +50,7 @@ fn what_cannot_be_meant_is_refused_where_it_stands() {
             "\"x:AQ",
             "weak",
         ),
+        ("[keys]\nany = { public = \"KEY1\" }", "any", "the role of every key"),
         ("[keys]\n\"a b\" = { public = \"KEY1\" }", "\"a b\"", "letters, digits"),
         ("[keys]\na = { public = \"KEY1\", reason = \"x\" }", "\"x\"", "not revoked"),
         (

@@ -12,6 +12,10 @@ use rustix::io::Errno;
 use super::error::Fault;
 use crate::metadata::FileKind;
 
+/// How many names are held, and how many bytes of them, whatever the directories on the path have.
+const MOST_NAMES: usize = 4 << 20;
+const MOST_BYTES: usize = 128 << 20;
+
 /// Names read from directories, as raw bytes.
 #[derive(Debug, Default)]
 pub(super) struct Names {
@@ -61,7 +65,8 @@ impl Names {
             if matches!(name, b"." | b"..") {
                 continue;
             }
-            if self.stack.len() >= most {
+            let names = self.stack.len();
+            if names >= most || names >= MOST_NAMES || self.bytes.len() >= MOST_BYTES {
                 return Err(Fault::TooManyEntries { limit });
             }
             self.push(name, entry.file_type().into());

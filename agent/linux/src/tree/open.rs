@@ -1,7 +1,8 @@
 //! Opens one name below a held directory, and nothing else: no link is followed, no mount entered.
 //!
-//! openat2(2): `RESOLVE_BENEATH`, `RESOLVE_NO_SYMLINKS`, `RESOLVE_NO_XDEV`,
-//! `RESOLVE_NO_MAGICLINKS`. A mount point answers `EXDEV`, also one made of a single file, and also
+//! openat2(2): `RESOLVE_NO_SYMLINKS`, `RESOLVE_NO_XDEV`, `RESOLVE_NO_MAGICLINKS`. Names are single components
+//! and never `..`, so nothing leads up; `RESOLVE_BENEATH` would only add that a directory which is moved
+//! meanwhile looks like a mount point. A mount point answers `EXDEV`, also one made of a single file, and also
 //! with `O_PATH`. `O_NONBLOCK` and `O_NOCTTY` make it harmless if a FIFO or a terminal takes the
 //! place of a regular file between listing and opening.
 
@@ -12,10 +13,8 @@ use rustix::io::{Errno, retry_on_intr};
 use super::error::Fault;
 use crate::metadata::{FileKind, Metadata};
 
-const ONE_STEP_DOWN: ResolveFlags = ResolveFlags::BENEATH
-    .union(ResolveFlags::NO_SYMLINKS)
-    .union(ResolveFlags::NO_XDEV)
-    .union(ResolveFlags::NO_MAGICLINKS);
+const ONE_STEP_DOWN: ResolveFlags =
+    ResolveFlags::NO_SYMLINKS.union(ResolveFlags::NO_XDEV).union(ResolveFlags::NO_MAGICLINKS);
 
 const NEVER_FOLLOW: OFlags = OFlags::NOFOLLOW.union(OFlags::CLOEXEC);
 

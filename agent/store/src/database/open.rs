@@ -9,10 +9,13 @@
 use super::{DatabaseError, Read};
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rustix::fs::OFlags;
+use std::fs::{File, OpenOptions};
+use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// How the database was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,11 +26,41 @@ pub enum ReadMode {
     Unchanging,
 }
 
+/// Why reading did not come to its end.
+#[derive(Debug)]
+pub(super) enum ReadFailure {
+    Sqlite(rusqlite::Error),
+    /// There is more than this of something.
+    TooLarge(String),
+}
+
+impl From<rusqlite::Error> for ReadFailure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
 /// How long to wait for a daemon that is starting or checkpointing.
 const BUSY: Duration = Duration::from_secs(10);
+/// Steps of SQLite's machine between looks at the clock. A step may copy a value of the longest length.
+const STEPS: i32 = 100;
 const TRIES: u32 = 5;
 /// Times of files are as coarse as the kernel's tick; a file this old shows every later write.
 const SETTLED: Duration = Duration::from_millis(50);
+
+/// When reading is given up, however often it is tried until then.
+#[derive(Clone, Copy, Debug)]
+struct Deadline {
+    patience: Duration,
+    /// Never, where the clock does not go as far.
+    end: Option<Instant>,
+}
+
+impl Deadline {
+    fn is_over(self) -> bool {
+        self.end.is_some_and(|end| Instant::now() >= end)
+    }
+}
 
 pub(super) fn database_file(directory: &Path) -> PathBuf {
     directory.join("db.sqlite")
@@ -36,7 +69,8 @@ pub(super) fn database_file(directory: &Path) -> PathBuf {
 /// Runs `read` in one transaction.
 pub(super) fn read<T>(
     directory: &Path,
-    read: impl Fn(&Connection) -> Result<T, rusqlite::Error>,
+    patience: Duration,
+    read: impl Fn(&Connection) -> Result<T, ReadFailure>,
 ) -> Result<Read<T>, DatabaseError> {
     // SQLite refuses links anywhere in the name; those above the directory are the operator's business.
     let directory = directory
@@ -44,10 +78,12 @@ pub(super) fn read<T>(
         .map_err(|error| DatabaseError::Io { path: directory.to_owned(), error })?;
     require_schema(&directory)?;
     let path = database_file(&directory);
-    match attempt(&path, ReadMode::Live, &read) {
+    require_regular(&path)?;
+    let deadline = Deadline { patience, end: Instant::now().checked_add(patience) };
+    match attempt(&path, ReadMode::Live, deadline, &read) {
         Ok(value) => Ok(Read { value, mode: ReadMode::Live }),
         Err(DatabaseError::Sqlite { error, .. }) if not_allowed_to_lock(&error) => {
-            read_unchanging(&path, &read)
+            read_unchanging(&path, deadline, &read)
         }
         Err(error) => Err(error),
     }
@@ -55,18 +91,22 @@ pub(super) fn read<T>(
 
 fn read_unchanging<T>(
     path: &Path,
-    read: &impl Fn(&Connection) -> Result<T, rusqlite::Error>,
+    deadline: Deadline,
+    read: &impl Fn(&Connection) -> Result<T, ReadFailure>,
 ) -> Result<Read<T>, DatabaseError> {
     for _ in 0..TRIES {
         let before = State::of(path)?;
         if before.log.is_some_and(|log| log.size > 0) {
             return Err(DatabaseError::LogUnreadable { log: log_file(path) });
         }
+        if before.journal.is_some_and(|journal| journal.size > 0) {
+            return Err(DatabaseError::Unfinished { journal: journal_file(path) });
+        }
         if !before.settled() {
             std::thread::sleep(SETTLED);
             continue;
         }
-        let result = attempt(path, ReadMode::Unchanging, read);
+        let result = attempt(path, ReadMode::Unchanging, deadline, read);
         // A change meanwhile explains any error too, so it is looked for first.
         if State::of(path)? == before {
             return result.map(|value| Read { value, mode: ReadMode::Unchanging });
@@ -78,29 +118,39 @@ fn read_unchanging<T>(
 fn attempt<T>(
     path: &Path,
     mode: ReadMode,
-    read: &impl Fn(&Connection) -> Result<T, rusqlite::Error>,
+    deadline: Deadline,
+    read: &impl Fn(&Connection) -> Result<T, ReadFailure>,
 ) -> Result<T, DatabaseError> {
-    let failed = |error| DatabaseError::Sqlite { path: path.to_owned(), error };
-    let mut connection = open(path, mode).map_err(failed)?;
+    let failed = |error: rusqlite::Error| match error.sqlite_error_code() {
+        Some(ErrorCode::OperationInterrupted) => {
+            DatabaseError::Endless { path: path.to_owned(), patience: deadline.patience }
+        }
+        Some(_) | None => DatabaseError::Sqlite { path: path.to_owned(), error },
+    };
+    let mut connection = open(path, mode, deadline).map_err(failed)?;
     let transaction = connection.transaction().map_err(failed)?;
     for table in ["ValidPaths", "Refs"] {
         if !is_ordinary_table(&transaction, table).map_err(failed)? {
             return Err(DatabaseError::Table { path: path.to_owned(), table });
         }
     }
-    read(&transaction).map_err(failed)
+    read(&transaction).map_err(|failure| match failure {
+        ReadFailure::Sqlite(error) => failed(error),
+        ReadFailure::TooLarge(what) => DatabaseError::TooLarge { path: path.to_owned(), what },
+    })
 }
 
-fn open(path: &Path, mode: ReadMode) -> Result<Connection, rusqlite::Error> {
+fn open(path: &Path, mode: ReadMode, deadline: Deadline) -> Result<Connection, rusqlite::Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_NOFOLLOW
         | OpenFlags::SQLITE_OPEN_URI;
-    let connection = Connection::open_with_flags(uri(path, mode), flags)?;
+    let mut connection = Connection::open_with_flags(uri(path, mode), flags)?;
     connection.busy_timeout(BUSY)?;
     // Longer than any column that is read; a value beyond it is an error, not memory.
     connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, 32 << 20)?;
     connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
+    connection.progress_handler(STEPS, Some(move || deadline.is_over()))?;
     // The file may be hostile (security.html, "Untrusted SQLite Database Files").
     connection.execute_batch(
         "PRAGMA query_only = 1; PRAGMA trusted_schema = 0; PRAGMA cell_size_check = 1; PRAGMA mmap_size = 0;",
@@ -127,9 +177,10 @@ fn uri(path: &Path, mode: ReadMode) -> String {
 
 /// A view or virtual table could run whatever its author wrote, for as long as they liked.
 fn is_ordinary_table(connection: &Connection, table: &str) -> Result<bool, rusqlite::Error> {
-    let query = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1 \
-                 AND sql LIKE 'CREATE TABLE %'";
-    connection.query_row(query, [table], |row| row.get::<_, i64>(0)).map(|count| count == 1)
+    // Nor may a column be computed from an expression (`hidden` is not 0): it is one step, however long.
+    let query = "SELECT count(*) = 1 AND NOT EXISTS (SELECT * FROM pragma_table_xinfo(?1) WHERE hidden <> 0) \
+                 FROM sqlite_schema WHERE type = 'table' AND name = ?1 AND sql LIKE 'CREATE TABLE %'";
+    connection.query_row(query, [table], |row| row.get(0))
 }
 
 fn not_allowed_to_lock(error: &rusqlite::Error) -> bool {
@@ -137,10 +188,9 @@ fn not_allowed_to_lock(error: &rusqlite::Error) -> bool {
 }
 
 fn require_schema(directory: &Path) -> Result<(), DatabaseError> {
-    use std::io::Read as _;
     let path = directory.join("schema");
     let mut text = String::new();
-    let read = std::fs::File::open(&path).and_then(|file| file.take(64).read_to_string(&mut text));
+    let read = open_regular(&path).and_then(|file| file.take(64).read_to_string(&mut text));
     match read {
         Ok(_) if text.trim() == "10" => Ok(()),
         Ok(_) => Err(DatabaseError::Schema { path, found: text.escape_debug().to_string() }),
@@ -148,9 +198,43 @@ fn require_schema(directory: &Path) -> Result<(), DatabaseError> {
     }
 }
 
+/// Opens a file that will not keep its reader waiting: a FIFO in its place is an error.
+fn open_regular(path: &Path) -> std::io::Result<File> {
+    let flags = OFlags::NONBLOCK.union(OFlags::NOCTTY).bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    Err(std::io::Error::other("it is no regular file"))
+}
+
+/// SQLite would wait for whoever writes to a FIFO.
+fn require_regular(path: &Path) -> Result<(), DatabaseError> {
+    for path in [path.to_owned(), log_file(path), beside(path, "-shm"), journal_file(path)] {
+        match path.symlink_metadata() {
+            Ok(found) if found.is_file() => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Ok(_) => {
+                let error = std::io::Error::other("it is no regular file");
+                return Err(DatabaseError::Io { path, error });
+            }
+            Err(error) => return Err(DatabaseError::Io { path, error }),
+        }
+    }
+    Ok(())
+}
+
+fn journal_file(path: &Path) -> PathBuf {
+    beside(path, "-journal")
+}
+
 fn log_file(path: &Path) -> PathBuf {
+    beside(path, "-wal")
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push("-wal");
+    name.push(ending);
     PathBuf::from(name)
 }
 
@@ -159,6 +243,8 @@ fn log_file(path: &Path) -> PathBuf {
 struct State {
     database: FileState,
     log: Option<FileState>,
+    /// Of a writer without a log, who died in the middle: its pages must be rolled back first.
+    journal: Option<FileState>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,21 +257,20 @@ struct FileState {
 
 impl State {
     fn of(path: &Path) -> Result<Self, DatabaseError> {
-        let log = log_file(path);
-        let failed = |path: &Path, error| DatabaseError::Io { path: path.to_owned(), error };
-        let database = FileState::of(path).map_err(|error| failed(path, error))?;
-        match FileState::of(&log) {
-            Ok(found) => Ok(Self { database, log: Some(found) }),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Ok(Self { database, log: None })
-            }
-            Err(error) => Err(failed(&log, error)),
-        }
+        let failed = |path: PathBuf, error| DatabaseError::Io { path, error };
+        let database = FileState::of(path).map_err(|error| failed(path.to_owned(), error))?;
+        let optional = |path: PathBuf| match FileState::of(&path) {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed(path, error)),
+        };
+        let (log, journal) = (optional(log_file(path))?, optional(journal_file(path))?);
+        Ok(Self { database, log, journal })
     }
 
     fn settled(self) -> bool {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        [Some(self.database), self.log].into_iter().flatten().all(|file| {
+        [Some(self.database), self.log, self.journal].into_iter().flatten().all(|file| {
             let (seconds, nanoseconds) = file.changed;
             match (u64::try_from(seconds), u32::try_from(nanoseconds)) {
                 (Ok(seconds), Ok(nanoseconds)) => {

@@ -14,20 +14,38 @@ pub(super) const MAX_COLUMN: i64 = 4096;
 /// may lengthen it.
 pub(super) const MAX_SIGNATURES: i64 = 16 << 20;
 
-/// A registered path.
-#[derive(Debug)]
-pub(super) struct Row {
-    pub(super) id: i64,
-    pub(super) claim: Claim,
-}
+/// The most that is read of a closure's signatures, in bytes. A thousand paths with two each have 200,000; any
+/// user of the Nix daemon may add more, and each that carries a pinned name takes some 30 µs to refute.
+const MOST_SIGNATURES: usize = 64 << 20;
 
-/// The rows of a closure.
+/// The rows that a query found, until the closure takes them.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
-    pub(super) paths: Vec<Row>,
-    /// What stands in rows that are about no store path, by their number.
-    pub(super) unusable: HashMap<i64, String>,
-    toplevel: Option<usize>,
+    rows: HashMap<i64, Row>,
+    toplevel: Option<i64>,
+    /// Bytes of signatures read so far.
+    signatures: usize,
+}
+
+#[derive(Debug)]
+enum Row {
+    /// A path, waiting to be reached.
+    Claim(Box<Claim>),
+    /// A path whose claim is part of the closure, at this place.
+    Taken(u32),
+    /// A row that is about no store path, and what it is about.
+    Unusable(String),
+}
+
+/// What a reference leads to.
+#[derive(Debug)]
+pub(super) enum Taken {
+    /// A path that was reached before, at this place.
+    Before(u32),
+    /// The row of this number, which is the claim at this place from now on.
+    Now(i64, u32),
+    /// No path.
+    Unusable(String),
 }
 
 impl Rows {
@@ -38,31 +56,49 @@ impl Rows {
         if row.get_ref("registered")? != ValueRef::Integer(1) {
             return Ok(());
         }
-        match store_path(row.get_ref("path")?) {
-            Ok(path) => {
-                if row.get_ref("toplevel")? == ValueRef::Integer(1) {
-                    self.toplevel = Some(self.paths.len());
-                }
-                self.paths.push(Row { id, claim: claim(row, path)? });
-            }
-            Err(problem) => {
-                self.unusable.insert(id, format!("row {id}, whose path is {problem}"));
-            }
+        if row.get_ref("toplevel")? == ValueRef::Integer(1) {
+            self.toplevel = Some(id);
         }
+        let found = match store_path(row.get_ref("path")?) {
+            Ok(path) => Row::Claim(Box::new(claim(row, path, &mut self.signatures)?)),
+            Err(problem) => Row::Unusable(format!("row {id}, whose path is {problem}")),
+        };
+        self.rows.insert(id, found);
         Ok(())
     }
 
-    /// Puts the toplevel's row before all others, where a closure expects it.
-    pub(super) fn toplevel_first(&mut self) {
-        if let Some(place) = self.toplevel.take() {
-            self.paths.swap(0, place);
+    /// How many rows were taken in.
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Moves the toplevel's claim to the first place; gives the number of its row, if it has one.
+    pub(super) fn take_toplevel(&mut self, claims: &mut Vec<Claim>) -> Option<(i64, u32)> {
+        match self.take(ValueRef::Integer(self.toplevel?), claims) {
+            Taken::Now(id, place) => Some((id, place)),
+            Taken::Before(_) | Taken::Unusable(_) => None,
         }
     }
 
-    /// Where the row of each number stands.
-    pub(super) fn places(&self) -> HashMap<i64, u32> {
-        let places = self.paths.iter().enumerate();
-        places.filter_map(|(place, row)| Some((row.id, u32::try_from(place).ok()?))).collect()
+    /// Follows a reference, and moves the claim that it leads to if nothing led there before.
+    pub(super) fn take(&mut self, reference: ValueRef<'_>, claims: &mut Vec<Claim>) -> Taken {
+        let ValueRef::Integer(id) = reference else {
+            return Taken::Unusable(format!("a row number that is {}", class(reference)));
+        };
+        let Some(row) = self.rows.get_mut(&id) else {
+            return Taken::Unusable(format!("row {id}, which does not exist"));
+        };
+        if let Row::Taken(place) = row {
+            return Taken::Before(*place);
+        }
+        if let Row::Unusable(what) = row {
+            return Taken::Unusable(what.clone());
+        }
+        let place = u32::try_from(claims.len()).unwrap_or(u32::MAX);
+        if let Row::Claim(claim) = std::mem::replace(row, Row::Taken(place)) {
+            claims.push(*claim);
+        }
+        Taken::Now(id, place)
     }
 }
 
@@ -81,7 +117,11 @@ fn store_path(value: ValueRef<'_>) -> Result<StorePath, String> {
     text(value).and_then(|text| StorePath::parse(text).map_err(|error| error.to_string()))
 }
 
-fn claim(row: &rusqlite::Row<'_>, path: StorePath) -> Result<Claim, rusqlite::Error> {
+fn claim(
+    row: &rusqlite::Row<'_>,
+    path: StorePath,
+    read: &mut usize,
+) -> Result<Claim, rusqlite::Error> {
     let mut defects = Vec::new();
     let mut note = |column, problem| defects.push(Defect { column, problem });
     let nar_hash = text(row.get_ref("hash")?)
@@ -111,7 +151,16 @@ fn claim(row: &rusqlite::Row<'_>, path: StorePath) -> Result<Claim, rusqlite::Er
     };
     let signatures = match row.get_ref("sigs")? {
         ValueRef::Null => Signatures::default(),
-        ValueRef::Text(text) => Signatures::parse_column(&String::from_utf8_lossy(text)),
+        ValueRef::Text(text) => {
+            *read = read.saturating_add(text.len());
+            if *read <= MOST_SIGNATURES {
+                Signatures::parse_column(&String::from_utf8_lossy(text))
+            } else {
+                let problem = format!("the closure has more than {MOST_SIGNATURES} bytes of them");
+                note("sigs", problem);
+                Signatures::default()
+            }
+        }
         ValueRef::Integer(_) => {
             note("sigs", format!("more than {MAX_SIGNATURES} bytes, or no text"));
             Signatures::default()

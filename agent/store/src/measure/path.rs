@@ -90,25 +90,32 @@ fn feed(sinks: &mut Sinks, event: &Event<'_>, progress: &Progress) -> Result<(),
 /// measuring, and not so many that a sparse file of a terabyte keeps a host waiting.
 struct Allowance {
     claimed: u64,
-    left: Option<u64>,
+    left: u64,
 }
 
 /// What any path may have beyond twice its claimed size.
 const SLACK: u64 = 64 << 20;
+/// What a path may have of which the database knows no size.
+const UNKNOWN: u64 = 4 << 30;
+/// What no path of a system has, whatever the database says.
+const MOST: u64 = 64 << 30;
 
 impl Allowance {
     fn new(claimed: u64) -> Self {
-        // A row that knows no size sets no bound.
-        let left = (claimed > 0).then(|| claimed.saturating_mul(2).saturating_add(SLACK));
+        let left = match claimed {
+            0 => UNKNOWN,
+            claimed => claimed.saturating_mul(2).saturating_add(SLACK).min(MOST),
+        };
         Self { claimed, left }
     }
 
     fn spend(&mut self, event: &Event<'_>) -> Result<(), Unmeasured> {
-        if let (Event::File { metadata, .. }, Some(left)) = (event, &mut self.left) {
-            *left = left.checked_sub(metadata.size).ok_or_else(|| {
+        if let Event::File { metadata, .. } = event {
+            let left = self.left.checked_sub(metadata.size);
+            self.left = left.ok_or_else(|| {
                 let claimed = self.claimed;
                 Unmeasured::TooLarge(format!(
-                    "it has more than twice the {claimed} bytes that the database says"
+                    "it has far more than the {claimed} bytes that the database says"
                 ))
             })?;
         }
