@@ -9,9 +9,10 @@ use crate::quarantine::Record;
 use crate::state::admissions::{Admissions, BootId, Key, Outcome, Summary};
 use crate::state::receipts::{Receipt, Receipts};
 use crate::table::{RulesInForce, Standing, Table};
+use crate::temp_root::TempRootError;
 use jiff::Timestamp;
 use narwarden_core::event::{Event, EventKind, Field};
-use narwarden_core::report::Answer;
+use narwarden_core::report::{Answer, Report};
 use narwarden_core::store_path::StorePath;
 use narwarden_linux::journal::{Journal, Priority};
 use narwarden_linux::terminal::{TokenBucket, tell};
@@ -51,6 +52,8 @@ pub enum Notice<'a> {
         /// The record of it.
         record: &'a Record,
     },
+    /// The kernel's queue was full.
+    Overflowed,
     /// Something could not be done.
     Failed {
         /// What, and why.
@@ -70,6 +73,7 @@ impl Notice<'_> {
                 .with(Field::Quarantined, record.id.as_str())
                 .with(Field::Toplevel, record.toplevel.as_deref().unwrap_or("?"))
                 .with(Field::Reason, &record.reason),
+            Self::Overflowed => Event::new(EventKind::QueueOverflow),
             Self::Failed { what } => {
                 Event::new(EventKind::ReloadFailed).with(Field::Error, what)
             }
@@ -182,15 +186,15 @@ impl Audit for Clerk {
         Ok(())
     }
 
-    fn settle(&mut self, decided: &Decided) {
+    fn settle(&mut self, toplevel: &StorePath, report: Option<&Report>) {
         // A full queue is worked off by a watcher that will look at all links anyway.
-        let _ = self.asks.try_send(Ask::Settled(decided.toplevel.clone()));
+        let _ = self.asks.try_send(Ask::Settled(toplevel.clone()));
         let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
         let (ours, others): (Vec<_>, Vec<_>) =
-            subscribers.drain(..).partition(|(toplevel, _)| *toplevel == decided.toplevel);
+            subscribers.drain(..).partition(|(wanted, _)| wanted == toplevel);
         *subscribers = others;
         for (_, subscriber) in ours {
-            let report = match &decided.report {
+            let report = match report {
                 Some(report) => serde_json::to_value(report).map_err(crate::warden::Refusal::refused),
                 None => Err(crate::warden::Refusal::refused("it could not be judged: narwarden log")),
             };
@@ -198,12 +202,17 @@ impl Audit for Clerk {
             let _ = subscriber.send(report);
         }
     }
+
+    fn unprotected(&mut self, toplevel: &StorePath, error: &TempRootError) {
+        let what = format!("{toplevel} is not kept from the garbage collector: {error}");
+        self.announce.notice(&Notice::Failed { what });
+    }
 }
 
 fn verdict_event(decided: &Decided, trust: &str, policy: &str) -> Event {
     let (kind, word) = match &decided.standing {
         Standing::Admitted { .. } => (EventKind::Admitted, "admit"),
-        Standing::Denied { .. } | Standing::Pending => (EventKind::Denied, "deny"),
+        Standing::Denied { .. } => (EventKind::Denied, "deny"),
     };
     let mut event = Event::new(kind)
         .with(Field::Verdict, word)

@@ -198,7 +198,7 @@ impl Pinned {
         let policy = Policy::parse(&document.policy).map_err(PinnedError::Policy)?.policy;
         let rulebook = policy.bind(&trust).map_err(PinnedError::Policy)?.rulebook;
         let grandfathered = Grandfathered(document.grandfathered.clone());
-        Ok(Self { gate: policy.gate(), document, trust, rulebook, grandfathered })
+        Ok(Self { gate: policy.gate().clone(), document, trust, rulebook, grandfathered })
     }
 
     fn save(&self, places: &Places) -> Result<(), PinnedError> {
@@ -221,8 +221,8 @@ impl Pinned {
 
     /// What the gate does with a verdict.
     #[must_use]
-    pub fn gate(&self) -> Gate {
-        self.gate
+    pub fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     /// The pinned trust set.
