@@ -300,9 +300,10 @@ pub fn attempts(announce: &dyn Announce, attempts: &Receiver<Attempt>) {
 }
 
 fn attempt_event(attempt: &Attempt) -> Event {
-    let Attempt { toplevel, action, process, file } = attempt;
+    let Attempt { toplevel, action, process, file, waited } = attempt;
     let who = Who { pid: process.pid(), uid: process.uid() };
-    tried(toplevel.as_ref(), action, file.as_deref(), who)
+    let event = tried(toplevel.as_ref(), action, file.as_deref(), who);
+    event.with(Field::WaitedMs, waited.as_millis())
 }
 
 #[derive(Clone, Copy, Debug)]

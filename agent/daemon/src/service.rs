@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use narwarden_core::event::{Event, EventKind, Field};
 use narwarden_linux::clock::{ClockChange, ClockWatch};
 use narwarden_linux::systemd::{Notifier, watchdog_interval};
+use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -59,7 +60,8 @@ impl Service {
         let mut serving = Box::pin(ipc::serve(listener, Arc::clone(&self.desk)));
         let (mut hangup, mut terminate) =
             (signal(SignalKind::hangup())?, signal(SignalKind::terminate())?);
-        let clock = AsyncFd::with_interest(ClockWatch::new()?, Interest::READABLE)?;
+        let watch = ClockWatch::new().context("the clock cannot be watched")?;
+        let clock = AsyncFd::register_with_interest(watch.as_fd(), Interest::READABLE)?;
         let mut beat = tokio::time::interval(watchdog_interval().unwrap_or(BEAT));
         let mut last = 0;
         // Ready is who holds what there is in the store: an interpreter could read it until then.
@@ -90,7 +92,7 @@ impl Service {
                 }
                 changed = clock.readable() => {
                     let mut changed = changed.context("the clock cannot be watched")?;
-                    match changed.get_inner().was_set() {
+                    match watch.was_set() {
                         Ok(ClockChange::Set) => self.desk.clock_was_set(),
                         Ok(ClockChange::Steady) => {}
                         Err(error) => return Err(error).context("the clock cannot be watched"),

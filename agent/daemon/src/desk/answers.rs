@@ -1,7 +1,6 @@
 //! The answers, by the interface that the socket speaks.
 
 use super::{Desk, pinned_mode};
-use crate::audit::Announce as _;
 use crate::engine::Urgency;
 use crate::gate::Ask;
 use crate::mode::Mode;

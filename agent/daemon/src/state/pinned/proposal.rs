@@ -21,7 +21,7 @@ pub enum What {
 }
 
 /// What `/etc/narwarden` says otherwise than what is pinned.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Proposal {
     /// Another trust set.
     pub trust: Option<Change>,
