@@ -72,9 +72,9 @@ impl Desk {
             .with(Field::Count, self.links.read().unwrap_or_else(PoisonError::into_inner).len());
         event = match self.settings.mode.get(Timestamp::now()) {
             Mode::Enforce => event.with(Field::Mode, "enforce"),
-            Mode::Observe { until, .. } => {
-                event.with(Field::Mode, format_args!("observe until {until}")).with(Field::Until, until)
-            }
+            Mode::Observe { until, .. } => event
+                .with(Field::Mode, format_args!("observe until {until}"))
+                .with(Field::Until, until),
         };
         if let Some(pinned) = self.pinned.get() {
             event = event
@@ -118,7 +118,9 @@ impl Desk {
             .with(Field::TrustDigest, pinned.trust().digest())
             .with(Field::PolicyDigest, pinned.policy_digest());
         let said = say(event);
-        said.map_err(|error| Refusal::refused(format_args!("it could not be written down: {error}")))
+        said.map_err(|error| {
+            Refusal::refused(format_args!("it could not be written down: {error}"))
+        })
     }
 
     /// Everything is judged again: keys and trust sets end by the clock.
@@ -126,6 +128,14 @@ impl Desk {
         self.table.forget_all();
         let _ = self.journal.announce(&Event::new(EventKind::ClockChanged));
         let _ = self.asks.try_send(Ask::Scan);
+    }
+
+    /// Says that something could not be done.
+    pub fn trouble(&self, what: &str, error: &dyn std::fmt::Display) {
+        let event =
+            Event::new(EventKind::Trouble).with(Field::What, what).with(Field::Error, error);
+        // What is lost is counted where it is lost.
+        let _ = self.journal.announce(&event);
     }
 
     fn pinned(&self) -> Result<Arc<Pinned>, Refusal> {
@@ -144,9 +154,9 @@ impl Desk {
     fn say(&self, event: &Event, caller: Caller) -> Result<(), Refusal> {
         let pid = caller.pid.map_or_else(|| "?".to_owned(), |pid| pid.to_string());
         let event = event.clone().with(Field::CallerPid, pid);
-        self.journal
-            .announce(&event)
-            .map_err(|error| Refusal::refused(format_args!("it could not be written down: {error}")))
+        self.journal.announce(&event).map_err(|error| {
+            Refusal::refused(format_args!("it could not be written down: {error}"))
+        })
     }
 
     fn generations(&self) -> Vec<wire::Generation> {
@@ -168,7 +178,12 @@ impl Desk {
                     None => wire::Standing::Denied,
                 };
                 wire::Generation {
-                    link: link.path.strip_prefix(&self.places.profiles).unwrap_or(&link.path).display().to_string(),
+                    link: link
+                        .path
+                        .strip_prefix(&self.places.profiles)
+                        .unwrap_or(&link.path)
+                        .display()
+                        .to_string(),
                     toplevel: link.store_path().map(ToString::to_string),
                     standing,
                     problem: link.target.as_ref().err().map(ToString::to_string),

@@ -167,7 +167,9 @@ impl Engine {
                 });
                 standing(denial.first(), detail)
             }
-            Verdict::Limited(_) => standing(Reason::Interrupted, "not all of it was judged".to_owned()),
+            Verdict::Limited(_) => {
+                standing(Reason::Interrupted, "not all of it was judged".to_owned())
+            }
         };
         Decided { toplevel: closure.toplevel().clone(), report: Some(report), standing }
     }

@@ -156,7 +156,13 @@ impl Gate {
         }
     }
 
-    fn take(&self, request: Request, from: Origin, waiting: &mut Vec<Waiting>, passed: &mut Passed) {
+    fn take(
+        &self,
+        request: Request,
+        from: Origin,
+        waiting: &mut Vec<Waiting>,
+        passed: &mut Passed,
+    ) {
         let since = Instant::now();
         let one = Waiting { request, since, from, scan: None, look: None, asked: None };
         self.again(one, waiting, passed);
@@ -169,9 +175,7 @@ impl Gate {
             Decision::Ignore => {
                 // Should a mark fail, the next execution asks again.
                 let _ = match one.from {
-                    Origin::Watch => {
-                        self.watch.ignore_file(one.request.file(), Lasting::Evictable)
-                    }
+                    Origin::Watch => self.watch.ignore_file(one.request.file(), Lasting::Evictable),
                     Origin::Hold => self.hold.release_file(one.request.file()),
                 };
                 self.allow(one.request);

@@ -123,7 +123,9 @@ fn main() -> anyhow::Result<()> {
     let guarded = std::fs::File::open(places.location.store_directory())?;
     watch.watch_filesystem(guarded.as_fd()).context("cannot watch the store's file system")?;
     notifier.store_fd(HOLD, hold.as_fd()).context("cannot hand the group to systemd")?;
-    notifier.wait_until_handled(Duration::from_secs(5)).context("systemd did not take the group")?;
+    notifier
+        .wait_until_handled(Duration::from_secs(5))
+        .context("systemd did not take the group")?;
 
     // From here on, no thread can do more than its work asks for.
     let enforced = confine(&places, &arguments.journal, notifier.socket());
@@ -193,6 +195,12 @@ fn main() -> anyhow::Result<()> {
         said: Mutex::default(),
     };
     spawn("watcher", move || watcher.run(&asked))?;
+    let told = Arc::clone(&desk);
+    spawn("clock", move || {
+        if let Err(error) = hints::clock(|| told.clock_was_set()) {
+            told.trouble("watching the clock", &error);
+        }
+    })?;
     let service = Service { desk, notifier, stats, scans, journal, renewal: renew };
     let ended = service.run(&places.run.join("io.narwarden"));
     drop(hints);
@@ -237,7 +245,9 @@ fn load(
         Ok(Loaded::Pinned(pinned)) => return Ok(Some(pinned)),
         Ok(Loaded::FirstStart) => match Pinned::first(places, Timestamp::now()) {
             Ok(Some(pinned)) => return Ok(Some(Box::new(pinned))),
-            Ok(None) => Event::new(EventKind::NotEnrolled).with(Field::Error, "nothing was ever pinned"),
+            Ok(None) => {
+                Event::new(EventKind::NotEnrolled).with(Field::Error, "nothing was ever pinned")
+            }
             Err(error) => Event::new(EventKind::NotEnrolled).with(Field::Error, error),
         },
         Ok(Loaded::Lost(lost)) => {

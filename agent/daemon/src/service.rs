@@ -1,4 +1,4 @@
-//! The service: signals, the socket, the watchdog, the clock. It waits for all of them at once, and for nothing else.
+//! The service: signals, the socket, the watchdog. It waits for all of them at once, and for nothing else.
 
 use crate::audit::{Announce as _, JournalVoice};
 use crate::desk::Desk;
@@ -7,15 +7,11 @@ use crate::ipc;
 use crate::renewal::Asked;
 use anyhow::Context as _;
 use narwarden_core::event::{Event, EventKind, Field};
-use narwarden_linux::clock::{ClockChange, ClockWatch};
 use narwarden_linux::systemd::{Notifier, watchdog_interval};
-use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Before systemd gives up on a starting unit (`TimeoutStartSec=`).
@@ -60,8 +56,6 @@ impl Service {
         let mut serving = Box::pin(ipc::serve(listener, Arc::clone(&self.desk)));
         let (mut hangup, mut terminate) =
             (signal(SignalKind::hangup())?, signal(SignalKind::terminate())?);
-        let watch = ClockWatch::new().context("the clock cannot be watched")?;
-        let clock = AsyncFd::register_with_interest(watch.as_fd(), Interest::READABLE)?;
         let mut beat = tokio::time::interval(watchdog_interval().unwrap_or(BEAT));
         let mut last = 0;
         // Ready is who holds what there is in the store: an interpreter could read it until then.
@@ -89,15 +83,6 @@ impl Service {
                     let event = Event::new(EventKind::Stopped).with(Field::Error, "SIGTERM");
                     let _ = self.journal.announce(&event);
                     return Ok(());
-                }
-                changed = clock.readable() => {
-                    let mut changed = changed.context("the clock cannot be watched")?;
-                    match watch.was_set() {
-                        Ok(ClockChange::Set) => self.desk.clock_was_set(),
-                        Ok(ClockChange::Steady) => {}
-                        Err(error) => return Err(error).context("the clock cannot be watched"),
-                    }
-                    changed.clear_ready();
                 }
                 _ = beat.tick() => {
                     let beats = self.stats.snapshot().beats;

@@ -199,7 +199,10 @@ fn observing_always_ends() {
     for (first, end) in [
         ("mode = \"enforce\"\n", None),
         ("mode = \"observe\"\n", Some("2026-11-27T00:00:00Z")),
-        ("mode = \"observe\"\nobserve-until = 2026-12-24T00:00:00Z\n", Some("2026-12-24T00:00:00Z")),
+        (
+            "mode = \"observe\"\nobserve-until = 2026-12-24T00:00:00Z\n",
+            Some("2026-12-24T00:00:00Z"),
+        ),
         ("", Some("2026-11-08T00:00:00Z")),
     ] {
         let policy = Policy::parse(&format!("{first}{rest}")).unwrap().policy;

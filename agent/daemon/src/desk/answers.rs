@@ -26,7 +26,9 @@ impl Warden for Desk {
         let pinned = self.pinned.get();
         let counts = self.stats.snapshot();
         let mode = match self.settings.mode.get(now) {
-            Mode::Enforce => wire::Mode { kind: wire::ModeKind::Enforce, until: None, reason: None },
+            Mode::Enforce => {
+                wire::Mode { kind: wire::ModeKind::Enforce, until: None, reason: None }
+            }
             Mode::Observe { until, reason, .. } => wire::Mode {
                 kind: wire::ModeKind::Observe,
                 until: Some(until.to_string()),
@@ -66,7 +68,11 @@ impl Warden for Desk {
                 max_us: counts.slowest,
             },
             memory_kib: memory_kib(),
-            journal: if connected { wire::JournalState::Connected } else { wire::JournalState::Lost },
+            journal: if connected {
+                wire::JournalState::Connected
+            } else {
+                wire::JournalState::Lost
+            },
             damage,
         }
         .bounded()
@@ -122,11 +128,12 @@ impl Warden for Desk {
             let text = |finding: &serde_json::Value, key: &str| {
                 finding.get(key).and_then(|it| it.as_str()).unwrap_or_default().to_owned()
             };
-            let findings = summary.into_iter().flat_map(|it| &it.findings).map(|it| FindingSummary {
-                reason: text(it, "reason"),
-                store_path: text(it, "store_path"),
-                detail: text(it, "detail"),
-            });
+            let findings =
+                summary.into_iter().flat_map(|it| &it.findings).map(|it| FindingSummary {
+                    reason: text(it, "reason"),
+                    store_path: text(it, "store_path"),
+                    detail: text(it, "detail"),
+                });
             Ok(QuarantineRecord { findings: findings.collect(), entry })
         })
     }
@@ -158,7 +165,12 @@ impl Warden for Desk {
         self.reread(Some(caller))
     }
 
-    fn observe(&self, caller: Caller, length: Duration, reason: &str) -> Result<Timestamp, Refusal> {
+    fn observe(
+        &self,
+        caller: Caller,
+        length: Duration,
+        reason: &str,
+    ) -> Result<Timestamp, Refusal> {
         let now = Timestamp::now();
         let longest = self.pinned()?.gate().observe_at_most;
         if longest.is_zero() {
@@ -277,5 +289,7 @@ fn entry(held: &Held) -> QuarantineEntry {
 fn memory_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|rest| rest.split_whitespace().next()).and_then(|kib| kib.parse().ok()).unwrap_or(0)
+    line.and_then(|rest| rest.split_whitespace().next())
+        .and_then(|kib| kib.parse().ok())
+        .unwrap_or(0)
 }

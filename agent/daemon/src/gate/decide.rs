@@ -1,8 +1,8 @@
 //! What a request is answered, by what the table knows at this moment.
 
+use super::passed::Passed;
 use super::subject;
 use super::{Ask, Gate, Origin, Waiting};
-use super::passed::Passed;
 use crate::table::{Answer, Identity, Looked, Obstacle, Role};
 use jiff::Timestamp;
 use narwarden_core::store_path::StorePath;

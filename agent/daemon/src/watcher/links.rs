@@ -30,7 +30,8 @@ impl Watcher {
         let quarantine = pinned.as_deref().map(|it| self.quarantine(it));
         let staying = quarantine.as_ref().map(Quarantine::staying).transpose();
         self.verify_ahead(&scan, &staying);
-        if let (Some(pinned), Some(quarantine), Ok(Some(staying))) = (&pinned, &quarantine, &staying)
+        if let (Some(pinned), Some(quarantine), Ok(Some(staying))) =
+            (&pinned, &quarantine, &staying)
             && pinned.gate().on_reject == OnReject::Quarantine
             && !self.pinned.observes()
             && self.reject(&scan, quarantine, staying)

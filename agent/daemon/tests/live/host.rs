@@ -104,7 +104,8 @@ impl Host {
         fs::write(proposals.join("trust.toml"), trust).unwrap();
         // What stands before the tables comes first.
         let (first, rest) = more.split_once("\n\n").unwrap_or(("", more));
-        fs::write(proposals.join("policy.toml"), format!("{first}\n{policy}{rest}\n")).unwrap();
+        let mode = if more.contains("mode =") { "" } else { "mode = \"enforce\"\n" };
+        fs::write(proposals.join("policy.toml"), format!("{mode}{first}\n{policy}{rest}\n")).unwrap();
     }
 
     pub(crate) fn root(&self) -> &Path {
