@@ -8,12 +8,14 @@
 //! - [`process`]: who asks
 //! - [`file_id`]: which file, whatever its path
 //! - [`wake`]: rings a thread that waits for several of these
+//! - [`clock`]: tells when the wall clock was set
 //! - [`sandbox`]: gives up what is not needed
 //! - [`systemd`], [`journal`], [`terminal`]: whom to tell
 //! - [`limits`]: resource limits of this process
 //!
 //! Needs Linux 5.6 (openat2(2)); on an older kernel every walk fails with `ENOSYS`.
 
+pub mod clock;
 mod datagram;
 pub mod fanotify;
 pub mod file_id;
