@@ -9,6 +9,7 @@
 //! - [`file_id`]: which file, whatever its path
 //! - [`wake`]: rings a thread that waits for several of these
 //! - [`clock`]: tells when the wall clock was set
+//! - [`successor`]: becomes the new version of this program, after [`elf`] told what that takes
 //! - [`sandbox`]: gives up what is not needed
 //! - [`systemd`], [`journal`], [`terminal`]: whom to tell
 //! - [`limits`]: resource limits of this process
@@ -17,6 +18,7 @@
 
 pub mod clock;
 mod datagram;
+pub mod elf;
 pub mod fanotify;
 pub mod file_id;
 pub mod journal;
@@ -24,6 +26,7 @@ pub mod limits;
 pub mod metadata;
 pub mod process;
 pub mod sandbox;
+pub mod successor;
 pub mod systemd;
 pub mod terminal;
 pub mod tree;
