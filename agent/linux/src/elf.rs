@@ -200,12 +200,14 @@ mod tests {
             let width = layout.address;
             let far = [0xff_u8; 8];
             let negative = [&[0_u8; 7][..width - 1], &[0x80]].concat();
-            let table: [(usize, &[u8]); 12] = [
+            let wider = [u8::try_from(layout.header + 1).unwrap()];
+            let table: [(usize, &[u8]); 13] = [
                 (0, &[0]),
                 (4, &[3]),
                 (5, &[2]),
                 (layout.entry, &[0, 0]),
                 (layout.entry, &[1]),
+                (layout.entry, &wider),
                 (layout.count, &[0, 0]),
                 (layout.count, &[0xff, 0xff]),
                 (layout.table, &far[..width]),
