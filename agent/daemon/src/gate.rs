@@ -19,16 +19,17 @@ mod subject;
 
 pub use attempt::{Action, Attempt};
 pub use pause::Pause;
-pub use scans::Scans;
+pub use scans::{Loss, Scans};
 pub use settings::Settings;
 pub use stats::{Snapshot, Stats};
 
-use crate::table::Table;
+use crate::table::{Identity, Table};
 use decide::Decision;
 use jiff::Timestamp;
 use narwarden_core::store_path::StorePath;
 use narwarden_linux::fanotify::{Event, EventBuffer, Group, Lasting, Request};
-use narwarden_linux::wake::Wake;
+use narwarden_linux::process::Process;
+use narwarden_linux::wake::{Rung, Wake};
 use passed::Passed;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::sync::Arc;
@@ -94,6 +95,8 @@ struct Waiting {
     /// The last look that began before the request came; what it found may have changed since.
     look: Option<u64>,
     asked: Option<(Ask, Instant)>,
+    /// Who asks, once that mattered.
+    process: Option<Process>,
 }
 
 /// Which group a request came from.
@@ -117,7 +120,7 @@ impl Gate {
             self.sleep(&waiting)?;
             self.pause.keep();
             self.stats.beat();
-            self.wake.clear();
+            let rung = self.wake.clear();
             for (group, from) in [(&self.watch, Origin::Watch), (&self.hold, Origin::Hold)] {
                 for event in group.read(&mut buffer)? {
                     match event {
@@ -132,8 +135,16 @@ impl Gate {
                     }
                 }
             }
-            let held = std::mem::take(&mut waiting);
-            for one in held {
+            // Only what was learned, or time, can change an answer: else each execution would cost as many looks as
+            // there are requests that wait.
+            let deadline = self.settings.deadline();
+            let is_due = |one: &Waiting| {
+                let asked = one.asked.as_ref().is_none_or(|(_, at)| at.elapsed() >= AGAIN);
+                rung == Rung::Yes || asked || one.since.elapsed() >= deadline
+            };
+            let (due, rest) = std::mem::take(&mut waiting).into_iter().partition(is_due);
+            waiting = rest;
+            for one in due {
                 self.again(one, &mut waiting, &mut passed);
             }
         }
@@ -164,7 +175,8 @@ impl Gate {
         passed: &mut Passed,
     ) {
         let since = Instant::now();
-        let one = Waiting { request, since, from, scan: None, look: None, asked: None };
+        let one =
+            Waiting { request, since, from, scan: None, look: None, asked: None, process: None };
         self.again(one, waiting, passed);
         self.stats.answered(since.elapsed());
     }
@@ -173,11 +185,7 @@ impl Gate {
     fn again(&self, mut one: Waiting, waiting: &mut Vec<Waiting>, passed: &mut Passed) {
         match self.decide(&mut one, passed) {
             Decision::Ignore => {
-                // Should a mark fail, the next execution asks again.
-                let _ = match one.from {
-                    Origin::Watch => self.watch.ignore_file(one.request.file(), Lasting::Evictable),
-                    Origin::Hold => self.hold.release_file(one.request.file()),
-                };
+                self.ignore(&one);
                 self.allow(one.request);
             }
             Decision::Pass => self.allow(one.request),
@@ -189,6 +197,20 @@ impl Gate {
             Decision::Wait { ask, toplevel, why } => {
                 self.wait(one, ask, toplevel, why, waiting, passed);
             }
+        }
+    }
+
+    fn ignore(&self, one: &Waiting) {
+        let file = one.request.file();
+        // Should a mark fail, the next execution asks again.
+        let _ = match one.from {
+            Origin::Watch => self.watch.ignore_file(file, Lasting::Evictable),
+            Origin::Hold => self.hold.release_file(file),
+        };
+        // It may have become an entry point between the look and the mark.
+        if Identity::of(file).is_ok_and(|file| self.table.role(file).is_some()) {
+            let _ = self.watch.heed_file(file);
+            let _ = self.hold.hold_file(file);
         }
     }
 

@@ -180,7 +180,8 @@ fn main() -> anyhow::Result<()> {
     spawn("verifier", move || engine.run(&mut clerk))?;
     let voice = announce();
     spawn("attempts", move || audit::attempts(&*voice, &attempted))?;
-    let hints = hints::watch(&places, &asks);
+    // Before the first look: what comes between the two would be seen by neither.
+    let hints = hints::watch(&places, &asks, &scans);
     let watcher = Watcher {
         places: places.clone(),
         store,
@@ -192,6 +193,7 @@ fn main() -> anyhow::Result<()> {
         settings,
         announce: announce(),
         links,
+        vital: Mutex::default(),
         said: Mutex::default(),
     };
     spawn("watcher", move || watcher.run(&asked))?;

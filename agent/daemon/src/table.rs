@@ -8,7 +8,7 @@
 mod identity;
 mod standing;
 
-pub use identity::{Identity, Looked, Role};
+pub use identity::{Identity, Looked, Role, Shared};
 pub use standing::{Answer, RulesInForce, Standing};
 
 use jiff::Timestamp;
@@ -53,6 +53,8 @@ struct Inner {
     covered: HashMap<StorePath, BTreeSet<StorePath>>,
     /// Programs that can be given the shared program to run: its ELF interpreters.
     loaders: BTreeSet<FileId>,
+    /// Toplevels of which not everything that activates could be told.
+    flaws: HashMap<StorePath, Arc<str>>,
     /// What store paths turned out to be, and the number of the look that found it.
     looked: HashMap<StorePath, (Looked, u64)>,
     looks: u64,
@@ -61,8 +63,23 @@ struct Inner {
 
 impl Inner {
     fn answer(&self, toplevel: &StorePath, now: Timestamp) -> Answer {
+        if let Some(flaw) = self.flaws.get(toplevel) {
+            return Answer::Denied(Arc::clone(flaw));
+        }
         let standing = self.toplevels.get(toplevel);
         standing.map_or(Answer::Unknown, |standing| standing.answer(toplevel, self.rules, now))
+    }
+
+    /// What a covering toplevel lacks says nothing about this one.
+    fn answer_with_covering(&self, toplevel: &StorePath, now: Timestamp) -> Answer {
+        match self.answer(toplevel, now) {
+            flawed @ Answer::Denied(_) if self.flaws.contains_key(toplevel) => flawed,
+            own => {
+                let mut covering = self.covered.get(toplevel).into_iter().flatten();
+                let covered = covering.any(|it| self.answer(it, now) == Answer::Admitted);
+                if covered { Answer::Admitted } else { own }
+            }
+        }
     }
 
     fn forget_all(&mut self) {
@@ -110,14 +127,8 @@ impl Table {
     pub fn know_entry_point(&self, file: Identity, toplevel: StorePath) {
         let mut guard = self.lock();
         let inner = &mut *guard;
-        match inner.files.entry(file).or_insert_with(|| Role::EntryPoint(BTreeSet::new())) {
-            Role::EntryPoint(toplevels) => {
-                if !toplevels.insert(toplevel.clone()) {
-                    return;
-                }
-            }
-            // What is shared by all belongs to none.
-            Role::Shared => return,
+        if !inner.files.entry(file).or_default().owners.insert(toplevel.clone()) {
+            return;
         }
         for admitted in inner.covered.remove(&toplevel).into_iter().flatten() {
             inner.forget(&admitted);
@@ -128,11 +139,24 @@ impl Table {
         inner.owned.entry(toplevel).or_default().insert(file);
     }
 
-    /// Makes the program that entry points lead to known, and the loader that can be given it.
-    pub fn know_shared(&self, file: Identity, loader: Option<FileId>) {
+    /// Makes the program that entry points lead to known.
+    pub fn know_shared(&self, file: Identity, shared: Shared) {
         let mut inner = self.lock();
-        inner.files.insert(file, Role::Shared);
-        inner.loaders.extend(loader);
+        inner.files.entry(file).or_default().shared = Some(shared);
+        match shared {
+            Shared::Program(loader) => inner.loaders.extend(loader),
+            Shared::Script => {}
+        }
+    }
+
+    /// Notes that not everything that activates a toplevel could be told, or that by now it can: until then it is
+    /// refused, whatever vouches for it.
+    pub fn set_flaw(&self, toplevel: &StorePath, flaw: Option<String>) {
+        let mut inner = self.lock();
+        match flaw {
+            Some(flaw) => inner.flaws.insert(toplevel.clone(), flaw.into()),
+            None => inner.flaws.remove(toplevel),
+        };
     }
 
     /// Whether the program is one that the shared program can be given to.
@@ -153,16 +177,13 @@ impl Table {
         let inner = &mut *guard;
         inner.forget(toplevel);
         inner.covered.remove(toplevel);
+        inner.flaws.remove(toplevel);
         for file in inner.owned.remove(toplevel).unwrap_or_default() {
-            let gone = match inner.files.get_mut(&file) {
-                Some(Role::EntryPoint(toplevels)) => {
-                    toplevels.remove(toplevel);
-                    toplevels.is_empty()
+            if let Some(role) = inner.files.get_mut(&file) {
+                role.owners.remove(toplevel);
+                if role.owners.is_empty() && role.shared.is_none() {
+                    inner.files.remove(&file);
                 }
-                Some(Role::Shared) | None => false,
-            };
-            if gone {
-                inner.files.remove(&file);
             }
         }
     }
@@ -273,23 +294,25 @@ impl Table {
         if inner.rules.is_none() {
             return Answer::Denied("no rules are in force: narwarden enroll --pin".into());
         }
-        let mut denied = None;
+        let mut answer = Answer::Unknown;
         let mut unknown = toplevels.is_empty();
         for toplevel in toplevels {
-            // What a covering toplevel lacks says nothing about this one.
-            let mut covering = inner.covered.get(toplevel).into_iter().flatten();
-            let covered = covering.any(|it| inner.answer(it, now) == Answer::Admitted);
-            match inner.answer(toplevel, now) {
+            match inner.answer_with_covering(toplevel, now) {
                 Answer::Admitted => return Answer::Admitted,
-                _ if covered => return Answer::Admitted,
-                Answer::Denied(why) => denied = Some(why),
+                denied @ Answer::Denied(_) => answer = denied,
                 Answer::Unknown => unknown = true,
             }
         }
-        match denied {
-            Some(why) if !unknown => Answer::Denied(why),
-            Some(_) | None => Answer::Unknown,
-        }
+        if unknown { Answer::Unknown } else { answer }
+    }
+
+    /// The first of `toplevels` that nothing is known of.
+    #[must_use]
+    pub fn undecided(&self, toplevels: &BTreeSet<StorePath>, now: Timestamp) -> Option<StorePath> {
+        let inner = self.lock();
+        let mut unknown =
+            toplevels.iter().filter(|it| inner.answer_with_covering(it, now) == Answer::Unknown);
+        unknown.next().cloned()
     }
 
     /// Why the toplevel was denied, if it was.

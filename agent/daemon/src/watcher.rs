@@ -7,12 +7,14 @@
 mod links;
 mod look;
 mod marks;
+mod vital;
 
 pub use marks::Marks;
+pub use vital::Vital;
 
 use crate::audit::{Announce, Notice};
 use crate::engine::{Queue, Urgency};
-use crate::gate::{Ask, Scans, Settings};
+use crate::gate::{Ask, Loss, Scans, Settings};
 use crate::generations::Link;
 use crate::places::Places;
 use crate::policy_cell::PolicyCell;
@@ -52,6 +54,8 @@ pub struct Watcher {
     pub announce: Arc<dyn Announce>,
     /// The last listing, for those who look.
     pub links: Arc<RwLock<Vec<Link>>>,
+    /// What the running system consists of.
+    pub vital: Mutex<Vital>,
     /// What was said already of files that cannot be guarded.
     pub said: Mutex<BTreeSet<(StorePath, String)>>,
 }
@@ -59,28 +63,30 @@ pub struct Watcher {
 impl Watcher {
     /// Watches until nobody is left to ask.
     pub fn run(&self, asks: &Receiver<Ask>) {
-        self.marks.look_for_essential(&self.places, &self.store);
         self.recover();
         self.scan();
-        self.look_at_the_store(asks);
-        self.scans.all_is_known();
-        self.marks.ring();
         let mut looked_around = Instant::now();
+        let mut whole = self.look_at_the_store(asks);
         loop {
+            if whole == Coverage::Whole {
+                self.scans.all_is_known();
+            }
+            self.marks.ring();
             match asks.recv_timeout(TICK) {
                 Ok(first) => self.answer(std::iter::once(first).chain(asks.try_iter().take(1024))),
                 Err(RecvTimeoutError::Timeout) => self.scan(),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            if looked_around.elapsed() >= TICK {
+            let lost = self.scans.take_loss();
+            if looked_around.elapsed() >= TICK || lost == Loss::Some {
                 looked_around = Instant::now();
-                // Files may have been replaced by others of the same contents, as `nix store optimise` does.
-                self.marks.look_for_essential(&self.places, &self.store);
-                for path in self.table.known_toplevels() {
-                    self.look(&path);
+                if whole == Coverage::Part || lost == Loss::Some {
+                    whole = self.look_at_the_store(asks);
+                } else {
+                    // Files may have been replaced by others of the same contents, as `nix store optimise` does.
+                    let _ = self.look_at_all(self.table.known_toplevels().into_iter(), asks);
                 }
             }
-            self.marks.ring();
         }
     }
 
@@ -115,21 +121,39 @@ impl Watcher {
         }
     }
 
-    /// Every toplevel of the store, so that an interpreter cannot run one that no link leads to. Who waits meanwhile
-    /// is heard.
-    fn look_at_the_store(&self, asks: &Receiver<Ask>) {
+    /// Every toplevel of the store, so that an interpreter cannot run one that no link leads to.
+    fn look_at_the_store(&self, asks: &Receiver<Ask>) -> Coverage {
         let directory = self.places.location.store_directory();
         let names = match std::fs::read_dir(&directory) {
             Ok(names) => names,
             Err(error) => {
                 let what = format!("cannot list {}: {error}", directory.display());
-                return self.announce.notice(&Notice::Failed { what });
+                self.announce.notice(&Notice::Failed { what });
+                return Coverage::Part;
             }
         };
-        for name in names.filter_map(Result::ok).filter_map(|it| it.file_name().into_string().ok())
-        {
-            if let Ok(path) = StorePath::from_base_name(&name) {
-                self.look(&path);
+        let mut unread = Coverage::Whole;
+        let paths = names.filter_map(|name| match name {
+            Ok(name) => StorePath::from_base_name(name.file_name().to_str()?).ok(),
+            Err(_) => {
+                unread = Coverage::Part;
+                None
+            }
+        });
+        let looked = self.look_at_all(paths, asks);
+        if unread == Coverage::Part { unread } else { looked }
+    }
+
+    /// Looks at each; who waits meanwhile is heard.
+    fn look_at_all(
+        &self,
+        paths: impl Iterator<Item = StorePath>,
+        asks: &Receiver<Ask>,
+    ) -> Coverage {
+        let mut coverage = Coverage::Whole;
+        for path in paths {
+            if self.look(&path).is_none() {
+                coverage = Coverage::Part;
             }
             let waiting: Vec<Ask> = asks.try_iter().take(64).collect();
             if !waiting.is_empty() {
@@ -137,5 +161,15 @@ impl Watcher {
                 self.marks.ring();
             }
         }
+        coverage
     }
+}
+
+/// How much of the store was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Coverage {
+    /// Every path.
+    Whole,
+    /// Not all: something could not be read.
+    Part,
 }

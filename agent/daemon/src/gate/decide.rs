@@ -3,11 +3,11 @@
 use super::passed::Passed;
 use super::subject;
 use super::{Ask, Gate, Origin, Waiting};
-use crate::table::{Answer, Identity, Looked, Obstacle, Role};
+use crate::table::{Answer, Identity, Looked, Obstacle, Role, Shared};
 use jiff::Timestamp;
 use narwarden_core::store_path::StorePath;
 use narwarden_linux::fanotify::{Access, Request};
-use narwarden_linux::process::Process;
+use narwarden_linux::process::{Privilege, Process};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ impl Decision {
 
 impl Gate {
     pub(super) fn decide(&self, one: &mut Waiting, passed: &mut Passed) -> Decision {
-        let Waiting { request, from, scan, look, .. } = one;
+        let Waiting { request, from, scan, look, process, .. } = one;
         if request.pid() == std::process::id() {
             return Decision::Pass;
         }
@@ -48,17 +48,38 @@ impl Gate {
         let Ok(file) = Identity::of(request.file()) else {
             return Decision::Deny(None, "the file cannot be identified".into());
         };
-        match (self.table.role(file), request.kind()) {
-            (Some(Role::EntryPoint(_)), Access::Open) if self.may_read(request) => Decision::Pass,
-            (Some(Role::EntryPoint(toplevels)), Access::Open | Access::Exec) => {
-                self.activation(&toplevels, *scan.get_or_insert_with(|| self.ask_scan()))
+        let role = self.table.role(file);
+        let hint = subject::hinted(request.file());
+        if role.is_none() && hint.is_none() && (*from == Origin::Watch || self.scans.is_all_known())
+        {
+            return Decision::Ignore;
+        }
+        let process = process.get_or_insert_with(|| Process::of(request));
+        match process.privilege() {
+            // An ordinary user activates nothing by running or reading it, and must not keep others waiting.
+            Privilege::None => return Decision::Pass,
+            Privilege::Unknown => {
+                let why = "it has too many threads to be sure that it is an ordinary user's";
+                return Decision::Deny(hint, why.into());
             }
-            (Some(Role::Shared), access) => self.shared(request, access, passed),
+            Privilege::Some => {}
+        }
+        let reads = request.kind() == Access::Open
+            && process.executable().is_some_and(|program| self.settings.may_read(program));
+        match role {
+            Some(_) if reads => Decision::Pass,
+            Some(Role { shared: Some(_), .. }) if passed.came_through(request, process) => {
+                Decision::Pass
+            }
+            Some(Role { owners, .. }) if !owners.is_empty() => {
+                self.activation(owners, hint, *scan.get_or_insert_with(|| self.ask_scan()))
+            }
+            Some(Role { shared: Some(shared), .. }) => self.shared(shared, request, process),
             // It was held for a reason that is not known yet.
-            (None, _) if *from == Origin::Hold && !self.scans.is_all_known() => {
+            Some(_) | None if *from == Origin::Hold && !self.scans.is_all_known() => {
                 Decision::wait(Ask::Scan, None, "narwardend has just started")
             }
-            (None, Access::Open | Access::Exec) => self.unknown(request, look),
+            Some(_) | None => self.unknown(hint, look),
         }
     }
 
@@ -69,44 +90,61 @@ impl Gate {
         scan
     }
 
-    fn activation(&self, toplevels: &BTreeSet<StorePath>, scan: u64) -> Decision {
-        let Some(toplevel) = toplevels.first() else { return Decision::Ignore };
-        match self.table.answer(toplevels, Timestamp::now()) {
-            Answer::Denied(why) => Decision::Deny(Some(toplevel.clone()), why),
-            Answer::Unknown => {
-                Decision::wait(Ask::Decide(toplevel.clone()), Some(toplevel), "still verifying")
-            }
+    /// Several toplevels may own the file, and then it is the same program in all of them. Where the path says which
+    /// of them is meant, that one counts; else it may run if one of them may.
+    fn activation(
+        &self,
+        mut owners: BTreeSet<StorePath>,
+        hint: Option<StorePath>,
+        scan: u64,
+    ) -> Decision {
+        if let Some(meant) = hint.filter(|hint| owners.contains(hint)) {
+            owners = BTreeSet::from([meant]);
+        }
+        let now = Timestamp::now();
+        let first = owners.first().cloned();
+        match self.table.answer(&owners, now) {
+            Answer::Denied(why) => Decision::Deny(first, why),
+            Answer::Unknown => match self.table.undecided(&owners, now).or(first) {
+                Some(toplevel) => Decision::wait(
+                    Ask::Decide(toplevel.clone()),
+                    Some(&toplevel),
+                    "still verifying",
+                ),
+                None => Decision::Ignore,
+            },
             Answer::Admitted if !self.scans.is_done(scan) => {
-                Decision::wait(Ask::Scan, Some(toplevel), "reading the profiles")
+                Decision::wait(Ask::Scan, first.as_ref(), "reading the profiles")
             }
-            Answer::Admitted => match self.table.obstacle() {
-                Some(Obstacle::Standing(why)) => Decision::Deny(Some(toplevel.clone()), why),
-                Some(Obstacle::Pending(why)) => Decision::wait(Ask::Scan, Some(toplevel), why),
-                None => Decision::Activate(toplevel.clone()),
+            Answer::Admitted => match (self.table.obstacle(), first) {
+                (Some(Obstacle::Standing(why)), first) => Decision::Deny(first, why),
+                (Some(Obstacle::Pending(why)), first) => {
+                    Decision::wait(Ask::Scan, first.as_ref(), why)
+                }
+                (None, Some(toplevel)) => Decision::Activate(toplevel),
+                (None, None) => Decision::Ignore,
             },
         }
     }
 
-    /// The program behind all entry points runs for whoever came through an admitted one, and for users who could
-    /// not activate anything with it. It may be read, but by a loader that would run it.
-    fn shared(&self, request: &Request, access: Access, passed: &mut Passed) -> Decision {
-        let process = Process::of(request);
-        let is_loading = || process.executable().is_none_or(|it| self.table.is_loader(it));
-        if process.uid().is_some_and(|uid| uid != 0)
-            || passed.came_through(request, &process)
-            || (access == Access::Open && !is_loading())
-        {
-            return Decision::Pass;
+    /// The program behind all entry points runs for whoever came through an admitted one. It may be read, but by what
+    /// would run it.
+    fn shared(&self, shared: Shared, request: &Request, process: &Process) -> Decision {
+        let is_loader = || process.executable().is_none_or(|it| self.table.is_loader(it));
+        match (request.kind(), shared) {
+            (Access::Open, Shared::Program(_)) if !is_loader() => Decision::Pass,
+            (Access::Open, Shared::Program(_) | Shared::Script) | (Access::Exec, _) => {
+                let why = "switch-to-configuration runs only through the entry point of an \
+                           admitted generation";
+                Decision::Deny(None, why.into())
+            }
         }
-        let why =
-            "switch-to-configuration runs only through the entry point of an admitted generation";
-        Decision::Deny(None, why.into())
     }
 
     /// A file that nobody made known. Its path is a hint at what to look at, and proves nothing; it is looked at
     /// each time, since a store path can be there before all of its files are.
-    fn unknown(&self, request: &Request, look: &mut Option<u64>) -> Decision {
-        let Some(path) = subject::hinted(request.file()) else { return Decision::Ignore };
+    fn unknown(&self, hint: Option<StorePath>, look: &mut Option<u64>) -> Decision {
+        let Some(path) = hint else { return Decision::Ignore };
         let before = *look.get_or_insert_with(|| self.table.begin_look());
         match self.table.looked_since(&path, before) {
             None => Decision::wait(Ask::Look(path), None, "looking what it activates"),
@@ -116,10 +154,5 @@ impl Gate {
                 Decision::Deny(Some(path), why.into())
             }
         }
-    }
-
-    fn may_read(&self, request: &Request) -> bool {
-        let executable = Process::of(request).executable();
-        executable.is_some_and(|program| self.settings.may_read(program))
     }
 }

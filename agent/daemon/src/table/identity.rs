@@ -21,21 +21,31 @@ impl Identity {
     /// # Errors
     /// What the system says of it.
     pub fn of(file: impl AsFd) -> io::Result<Self> {
-        let found = statx(&file, "", AtFlags::EMPTY_PATH, StatxFlags::BTIME)?;
+        // A server that does not answer must not stop who asks.
+        let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+        let found = statx(&file, "", flags, StatxFlags::BTIME)?;
         let known = found.stx_mask & StatxFlags::BTIME.bits() != 0;
         let born = known.then_some((found.stx_btime.tv_sec, found.stx_btime.tv_nsec));
         Ok(Self { file: FileId::of(file)?, born })
     }
 }
 
-/// What a file that activates is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// An entry point of these toplevels. There are several where `nix store optimise` gave equal files one
-    /// inode; then they are the same program, and it may run if one of them may.
-    EntryPoint(BTreeSet<StorePath>),
-    /// The program that the entry points of many toplevels lead to.
-    Shared,
+/// What a file that activates is. With equal contents and `nix store optimise`, it may be all of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Role {
+    /// The toplevels that it is an entry point of.
+    pub owners: BTreeSet<StorePath>,
+    /// Whether the entry points of many toplevels lead to it.
+    pub shared: Option<Shared>,
+}
+
+/// The program that the entry points of many toplevels lead to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shared {
+    /// An ELF program, and the loader that could be given it to run.
+    Program(Option<FileId>),
+    /// Whatever reads it could run it.
+    Script,
 }
 
 /// What a store path turned out to be.

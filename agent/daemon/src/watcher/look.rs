@@ -2,8 +2,8 @@
 
 use super::Watcher;
 use crate::audit::Notice;
-use crate::entry_points::{self, EntryPoint, Role};
-use crate::table::{self, Answer, Identity, Looked};
+use crate::entry_points::{self, EntryPoint, Lies, ResolveError, Role};
+use crate::table::{Answer, Identity, Looked, Shared};
 use jiff::Timestamp;
 use narwarden_core::store_path::StorePath;
 use narwarden_linux::elf::interpreter;
@@ -12,6 +12,7 @@ use rustix::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
 use std::io;
 use std::sync::PoisonError;
+use thiserror::Error;
 
 /// How many failures are remembered.
 const MOST_SAID: usize = 1024;
@@ -25,28 +26,21 @@ impl Watcher {
         }
     }
 
-    /// Looks at one store path, and holds it shut if it is a toplevel without an admission.
+    /// Looks at one store path, and holds it shut if it is a toplevel without an admission; `None` where that could
+    /// not be done.
     pub(super) fn look(&self, path: &StorePath) -> Option<Looked> {
-        match entry_points::role(&self.store, path.base_name()) {
-            Ok(Role::Toplevel) => {
-                self.know(path);
-                Some(Looked::Toplevel)
-            }
-            Ok(Role::SwitchProgram) => {
-                self.know_shared(path);
-                Some(Looked::Toplevel)
-            }
+        let looked = match entry_points::role(&self.store, path.base_name()) {
+            Ok(Role::Toplevel) => self.know(path).map(|()| Looked::Toplevel),
+            Ok(Role::SwitchProgram) => self.know_shared(path).map(|()| Looked::Toplevel),
             Ok(Role::Other) => {
                 self.table.forget_path(path);
                 self.queue.cancel(path);
-                Some(Looked::NoToplevel)
+                Ok(Looked::NoToplevel)
             }
-            // Whoever waits for it is denied at the deadline rather than let through.
-            Err(error) => {
-                self.fail(path, &error);
-                None
-            }
-        }
+            Err(error) => Err(error.into()),
+        };
+        // Whoever waits for it is denied at the deadline rather than let through.
+        looked.map_err(|error| self.fail(path, &error)).ok()
     }
 
     /// Says once what could not be guarded: it is tried again all the time.
@@ -61,68 +55,65 @@ impl Watcher {
         }
     }
 
-    fn know(&self, toplevel: &StorePath) {
-        let surface = match entry_points::entry_points(&self.store, toplevel) {
-            Ok(surface) => surface,
-            Err(error) => return self.fail(toplevel, &error),
-        };
-        for shared in &surface.shared {
-            self.share(toplevel, shared);
+    fn know(&self, toplevel: &StorePath) -> Result<(), LookError> {
+        let surface = entry_points::entry_points(&self.store, toplevel)?;
+        let flaw = surface.refused.first().map(|it| format!("{}: {}", it.name, it.error));
+        if let Some(flaw) = &flaw {
+            self.fail(toplevel, flaw);
         }
-        for entry in &surface.entry_points {
-            self.know_entry(toplevel, entry);
+        self.table.set_flaw(toplevel, flaw);
+        surface.entry_points.iter().try_for_each(|entry| self.know_entry(toplevel, entry))
+    }
+
+    fn know_entry(&self, toplevel: &StorePath, entry: &EntryPoint) -> Result<(), LookError> {
+        let elsewhere = entry.lies != Lies::Here;
+        if (elsewhere || entry.links > 1) && self.is_vital(entry.id) {
+            return Ok(());
         }
-        for refused in &surface.refused {
-            self.fail(toplevel, &format_args!("{}: {}", refused.name, refused.error));
+        let file = Identity::of(&entry.file)?;
+        self.table.know_entry_point(file, toplevel.clone());
+        let Some(role) = self.table.role(file) else { return Ok(()) };
+        let admitted = role.shared.is_none()
+            && self.table.answer(&role.owners, Timestamp::now()) == Answer::Admitted;
+        // Others may have good reasons to read what lies among their own files.
+        if admitted || elsewhere {
+            Ok(self.marks.release(entry.file.as_fd())?)
+        } else {
+            Ok(self.marks.hold(entry.file.as_fd())?)
         }
     }
 
     /// The program behind the entry points of toplevels, in a store path of its own.
-    fn know_shared(&self, path: &StorePath) {
-        match entry_points::entry_points(&self.store, path) {
-            Ok(surface) => {
-                let programs = surface.entry_points.iter().chain(&surface.shared);
-                programs.for_each(|program| self.share(path, program));
-            }
-            Err(error) => self.fail(path, &error),
+    fn know_shared(&self, path: &StorePath) -> Result<(), LookError> {
+        let program = entry_points::switch_program(&self.store, path)?;
+        if program.links > 1 && self.is_vital(program.id) {
+            return Ok(());
         }
-    }
-
-    fn share(&self, path: &StorePath, program: &EntryPoint) {
-        let shared = Identity::of(&program.file).and_then(|file| {
-            let opened = reopen(program)?;
-            let loader = interpreter(opened.as_fd())?.and_then(|loader| {
+        let loader = interpreter(reopen(&program)?.as_fd())?;
+        let kind = match loader {
+            Some(loader) => {
                 let physical = self.places.location.physical(&loader);
-                FileId::at(&physical).or_else(|_| FileId::at(&loader)).ok()
-            });
-            self.table.know_shared(file, loader);
-            self.marks.hold(program.file.as_fd())
-        });
-        if let Err(error) = shared {
-            self.fail(path, &error);
-        }
+                Shared::Program(FileId::at(&physical).or_else(|_| FileId::at(&loader)).ok())
+            }
+            None => Shared::Script,
+        };
+        self.table.know_shared(Identity::of(&program.file)?, kind);
+        Ok(self.marks.hold(program.file.as_fd())?)
     }
 
-    fn know_entry(&self, toplevel: &StorePath, entry: &EntryPoint) {
-        let marked = Identity::of(&entry.file).and_then(|file| {
-            if self.marks.is_essential(entry.id) {
-                // What the running system cannot do without activates nothing, whatever else it is called.
-                return Ok(());
-            }
-            self.table.know_entry_point(file, toplevel.clone());
-            let owners = match self.table.role(file) {
-                Some(table::Role::EntryPoint(owners)) => owners,
-                Some(table::Role::Shared) | None => return Ok(()),
-            };
-            match self.table.answer(&owners, Timestamp::now()) {
-                Answer::Admitted => self.marks.release(entry.file.as_fd()),
-                Answer::Denied(_) | Answer::Unknown => self.marks.hold(entry.file.as_fd()),
-            }
-        });
-        if let Err(error) = marked {
-            self.fail(toplevel, &error);
-        }
+    fn is_vital(&self, file: FileId) -> bool {
+        let mut vital = self.vital.lock().unwrap_or_else(PoisonError::into_inner);
+        vital.contains(file, &self.places, &self.store)
     }
+}
+
+/// Why a store path could not be guarded.
+#[derive(Debug, Error)]
+enum LookError {
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    #[error(transparent)]
+    Io(#[from] io::Error),
 }
 
 /// A file that was only held, to be read.

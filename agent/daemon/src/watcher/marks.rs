@@ -1,14 +1,10 @@
-//! The marks on entry points, and the files that may have none.
+//! The marks on entry points.
 
-use crate::entry_points::essential;
-use crate::places::Places;
 use narwarden_linux::fanotify::Group;
-use narwarden_linux::file_id::FileId;
 use narwarden_linux::wake::Wake;
-use rustix::fd::{AsFd, BorrowedFd};
-use std::collections::BTreeSet;
+use rustix::fd::BorrowedFd;
 use std::io;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 /// The two groups, and the bell of the gate.
 #[derive(Debug)]
@@ -16,14 +12,13 @@ pub struct Marks {
     watch: Group,
     hold: Group,
     wake: Arc<Wake>,
-    essential: RwLock<BTreeSet<FileId>>,
 }
 
 impl Marks {
     /// Marks of these groups.
     #[must_use]
     pub fn new(watch: Group, hold: Group, wake: Arc<Wake>) -> Self {
-        Self { watch, hold, wake, essential: RwLock::default() }
+        Self { watch, hold, wake }
     }
 
     /// Rings the gate: what it knows has changed.
@@ -48,16 +43,5 @@ impl Marks {
     pub(super) fn release(&self, file: BorrowedFd<'_>) -> io::Result<()> {
         self.watch.heed_file(file)?;
         self.hold.release_file(file)
-    }
-
-    /// Finds out again what the running system cannot do without.
-    pub(super) fn look_for_essential(&self, places: &Places, store: impl AsFd) {
-        let found = essential(places, store);
-        *self.essential.write().unwrap_or_else(PoisonError::into_inner) = found;
-    }
-
-    /// Whether the file is such a one.
-    pub(super) fn is_essential(&self, file: FileId) -> bool {
-        self.essential.read().unwrap_or_else(PoisonError::into_inner).contains(&file)
     }
 }

@@ -105,7 +105,8 @@ impl Host {
         // What stands before the tables comes first.
         let (first, rest) = more.split_once("\n\n").unwrap_or(("", more));
         let mode = if more.contains("mode =") { "" } else { "mode = \"enforce\"\n" };
-        fs::write(proposals.join("policy.toml"), format!("{mode}{first}\n{policy}{rest}\n")).unwrap();
+        fs::write(proposals.join("policy.toml"), format!("{mode}{first}\n{policy}{rest}\n"))
+            .unwrap();
     }
 
     pub(crate) fn root(&self) -> &Path {
