@@ -5,7 +5,6 @@ use crate::client::Client;
 use crate::outcome::{Exit, Failure};
 use crate::terminal::{self, BAD, GOOD};
 use jiff::Timestamp;
-use narwarden_core::event::harmless;
 use narwarden_core::interface::{Observe, ObserveReply};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -31,7 +30,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     };
     terminal::print(&format!(
         "{BAD}observe{BAD:#} until {}{shortened}: nothing is refused\n  narwarden observe --end lets denials hold again\n",
-        harmless(&until)
+        terminal::moment(&until)
     ))?;
     Ok(Exit::Admitted)
 }

@@ -66,6 +66,13 @@ pub(crate) fn json(value: &serde_json::Value) -> String {
     escaped + "\n"
 }
 
+/// A moment as the warden says it, to the second.
+pub(crate) fn moment(text: &str) -> String {
+    let rounded = text.parse::<jiff::Timestamp>().ok();
+    let rounded = rounded.and_then(|it| jiff::Timestamp::from_second(it.as_second()).ok());
+    rounded.map_or_else(|| narwarden_core::event::harmless(text), |it| it.to_string())
+}
+
 /// `count` with a comma after every three digits.
 pub(crate) fn grouped(count: u64) -> String {
     let digits = count.to_string();

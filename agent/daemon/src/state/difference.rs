@@ -2,6 +2,7 @@
 //!
 //! Every line is escaped: the texts are proposals, and their reader decides by what the terminal shows.
 
+use narwarden_core::event::is_steering;
 use std::fmt::Write as _;
 
 /// Cells of the table of common subsequences; beyond, what changed is shown as one block.
@@ -20,7 +21,7 @@ pub(super) fn difference(old: &str, new: &str) -> String {
         let first = position.saturating_sub(CONTEXT);
         let around = lines.iter().skip(first).take(position - first + CONTEXT + 1);
         if *sign != ' ' || around.into_iter().any(|(sign, _)| *sign != ' ') {
-            let _ = writeln!(text, "{sign}{}", line.escape_debug());
+            let _ = writeln!(text, "{sign}{}", escaped(line));
             skipped = false;
         } else if !skipped {
             text.push_str("…\n");
@@ -28,6 +29,15 @@ pub(super) fn difference(old: &str, new: &str) -> String {
         }
     }
     text
+}
+
+/// The line as it is read: quotes are no danger, and a tab is a tab.
+fn escaped(line: &str) -> String {
+    let escape = |c: char| match c != '\t' && is_steering(c) {
+        true => c.escape_unicode().to_string(),
+        false => c.to_string(),
+    };
+    line.chars().map(escape).collect()
 }
 
 type Lines<'a> = Vec<(char, &'a str)>;
