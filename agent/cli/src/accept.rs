@@ -13,6 +13,7 @@ use narwarden_core::interface::{Accept, ProposalReply, ProposedFile, Status, Wha
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Read as _};
+use std::path::Path;
 
 /// Far longer than a `yes`.
 const LONGEST_ANSWER: u64 = 1000;
@@ -66,15 +67,18 @@ fn unpinned() -> Failure {
 }
 
 pub(crate) fn usable(what: What, proposed: &ProposedFile) -> Result<(), Failure> {
-    match &proposed.problem {
-        None => Ok(()),
-        Some(problem) => Err(Failure::usage(format_args!(
-            "{0} cannot be used: {1}; narwarden {2} check {0} shows where",
-            harmless(&proposed.file),
-            harmless(problem),
-            what.word()
-        ))),
-    }
+    let Some(problem) = &proposed.problem else { return Ok(()) };
+    let (file, problem) = (harmless(&proposed.file), harmless(problem));
+    let more = match what {
+        What::Trust => String::new(),
+        // Roles and keys are looked up there.
+        What::Policy => {
+            let trust = Path::new(&proposed.file).with_file_name("trust.toml");
+            format!(" --trust {}", harmless(&trust.display().to_string()))
+        }
+    };
+    let check = format!("narwarden {} check {file}{more}", what.word());
+    Err(Failure::usage(format_args!("{file} cannot be used: {problem}; {check} shows where")))
 }
 
 /// What changes, all of it: a line that was cut could hide what it is about. Set in, so that no line of a file

@@ -121,6 +121,17 @@ mod tests {
     }
 
     #[test]
+    fn moments_are_to_the_second_and_nothing_else_steers() {
+        for (text, expected) in [
+            ("2026-11-22T18:28:18.385708156Z", "2026-11-22T18:28:18Z"),
+            ("2026-11-22T18:28:18Z", "2026-11-22T18:28:18Z"),
+            ("soon\u{1b}[2J", "soon\\u{1b}[2J"),
+        ] {
+            assert_eq!(moment(text), expected);
+        }
+    }
+
+    #[test]
     fn digits_are_grouped() {
         for (count, expected) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")]
         {

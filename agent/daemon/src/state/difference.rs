@@ -113,6 +113,8 @@ mod tests {
         let shown = difference("a\nb\nc\nd\ne\nf\ng\n", "a\nb\nc\nd\nE\u{1b}[2J\nf\ng\nh\n");
         assert_eq!(shown, "…\n c\n d\n-e\n+E\\u{1b}[2J\n f\n g\n+h\n");
         assert_eq!(difference("a\n", "a\n"), "…\n");
+        let shown = difference("", "x = \"y\"\t'\\' \u{202e}\u{9b}\r");
+        assert_eq!(shown, "+x = \"y\"\t'\\' \\u{202e}\\u{9b}\\u{d}\n");
         assert_eq!(difference("", "x"), "+x\n");
         assert_eq!(difference("x", ""), "-x\n");
     }
