@@ -212,4 +212,7 @@ pub struct ProposalReply {
     /// A policy that is not the pinned one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<ProposedFile>,
+    /// Where nothing is pinned yet: the mode that pinning both would begin in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
 }

@@ -66,6 +66,15 @@ pub struct Break {
     pub fault: Fault,
 }
 
+impl Break {
+    /// How many lines before it hold together. A head that does not fit speaks of none of them.
+    #[must_use]
+    pub fn before(&self) -> u64 {
+        let head = matches!(self.fault, Fault::Head { .. });
+        if head { self.line } else { self.line.saturating_sub(1) }
+    }
+}
+
 /// What is wrong with a line.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Fault {

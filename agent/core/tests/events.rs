@@ -82,9 +82,10 @@ fn texts_name_only_fields_that_the_event_has() {
         assert_eq!(promised.len(), kind.fields().len(), "{kind:?} names a field twice");
         let mut event = Event::new(*kind);
         for field in kind.fields() {
-            event = match field {
-                Field::Action => event.done(Action::Kept),
-                field => event.with(*field, format_args!("<{}>", field.name())),
+            event = if *field == Field::Action {
+                event.done(Action::Kept)
+            } else {
+                event.with(*field, format_args!("<{}>", field.name()))
             };
         }
         for text in [event.message(), event.next_step()] {

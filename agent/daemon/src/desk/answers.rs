@@ -25,16 +25,7 @@ impl Warden for Desk {
         let now = Timestamp::now();
         let pinned = self.pinned.get();
         let counts = self.stats.snapshot();
-        let mode = match self.settings.mode.get(now) {
-            Mode::Enforce => {
-                wire::Mode { kind: wire::ModeKind::Enforce, until: None, reason: None }
-            }
-            Mode::Observe { until, reason, .. } => wire::Mode {
-                kind: wire::ModeKind::Observe,
-                until: Some(until.to_string()),
-                reason: Some(reason),
-            },
-        };
+        let mode = shown(self.settings.mode.get(now));
         let connected = self.journal.is_connected();
         let damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let state = match (&pinned, connected) {
@@ -212,21 +203,30 @@ impl Warden for Desk {
     }
 
     fn proposal(&self, _: Caller) -> Result<ProposalReply, Refusal> {
-        let pinned = self.pinned()?;
+        let now = Timestamp::now();
+        let file = |change: Change, name: &str, pinned: Option<String>| ProposedFile {
+            file: self.places.proposals.join(name).display().to_string(),
+            digest: change.digest.to_string(),
+            pinned_digest: pinned,
+            difference: change.difference,
+            problem: change.problem,
+        };
+        let Some(pinned) = self.pinned.get() else {
+            let first = Pinned::first_proposal(&self.places, now).map_err(Refusal::refused)?;
+            return Ok(ProposalReply {
+                trust: first.trust.map(|it| file(it, "trust.toml", None)),
+                policy: first.policy.map(|it| file(it, "policy.toml", None)),
+                mode: first.pinned.map(|pinned| shown(pinned_mode(&pinned, now))),
+            });
+        };
         let Some(proposal) = pinned.proposal(&self.places).map_err(Refusal::refused)? else {
             return Ok(ProposalReply::default());
         };
-        let file = |change: Change, name: &str, pinned: String| ProposedFile {
-            file: self.places.proposals.join(name).display().to_string(),
-            digest: change.digest.to_string(),
-            pinned_digest: Some(pinned),
-            difference: change.difference,
-            problem: None,
-        };
         let (trust, policy) = (pinned.trust().digest(), pinned.policy_digest());
         Ok(ProposalReply {
-            trust: proposal.trust.map(|it| file(it, "trust.toml", trust.to_string())),
-            policy: proposal.policy.map(|it| file(it, "policy.toml", policy.to_string())),
+            trust: proposal.trust.map(|it| file(it, "trust.toml", Some(trust.to_string()))),
+            policy: proposal.policy.map(|it| file(it, "policy.toml", Some(policy.to_string()))),
+            mode: None,
         })
     }
 
@@ -266,6 +266,17 @@ impl Warden for Desk {
         self.settings.mode.set(pinned_mode(&pinned, Timestamp::now()));
         self.put(pinned);
         self.say(&event, caller)
+    }
+}
+
+fn shown(mode: Mode) -> wire::Mode {
+    match mode {
+        Mode::Enforce => wire::Mode { kind: wire::ModeKind::Enforce, until: None, reason: None },
+        Mode::Observe { until, reason, .. } => wire::Mode {
+            kind: wire::ModeKind::Observe,
+            until: Some(until.to_string()),
+            reason: Some(reason),
+        },
     }
 }
 

@@ -251,7 +251,7 @@ impl Receipts {
                 broken: None,
             },
             Err((file, broken)) => ReceiptsChecked {
-                receipts: broken.line.saturating_sub(1),
+                receipts: broken.before(),
                 head: None,
                 broken: Some(ChainBreak {
                     file: file.display().to_string(),
