@@ -20,6 +20,8 @@ mod activation;
 mod admission;
 #[path = "live/death.rs"]
 mod death;
+#[path = "live/ext4.rs"]
+mod ext4;
 #[path = "live/host.rs"]
 mod host;
 #[path = "live/inodes.rs"]
@@ -28,9 +30,19 @@ mod inodes;
 mod load;
 #[path = "live/manager.rs"]
 mod manager;
+#[path = "live/paths.rs"]
+mod paths;
 #[path = "live/patience.rs"]
 mod patience;
+#[path = "live/place.rs"]
+mod place;
 #[path = "live/profiles.rs"]
 mod profiles;
+#[path = "live/shared.rs"]
+mod shared;
 #[path = "live/system.rs"]
 mod system;
+#[path = "live/trouble.rs"]
+mod trouble;
+#[path = "live/ways.rs"]
+mod ways;
