@@ -182,9 +182,28 @@ fn the_orders_of_tools_make_no_difference() {
         }
         let later = host.system.toplevel("later", None);
         host.system.sign(&later);
+        wait_for("its admission", || host.run("$T/activate", &later).trace.contains("later"));
         for script in &scripts {
-            let done = host.run(script, &later);
-            assert!(done.trace.contains("later"), "control, admitted: {script}: {done:#?}");
+            wait_for("control, admitted", || host.run(script, &later).trace.contains("later"));
+        }
+    });
+}
+
+#[test]
+#[ignore = "the scan that finds a link unadmitted can be older than the verdict that admits it"]
+fn a_good_generation_runs_at_the_first_try() {
+    live("paths::a_good_generation_runs_at_the_first_try", |host| {
+        host.guard();
+        for number in 2..22 {
+            let word = format!("good-{number}");
+            let next = host.system.toplevel(&word, None);
+            host.system.sign(&next);
+            let script = jailed(host, &[&order(number, ORDERS[number % 2])]).remove(0);
+            let done = host.run(&script, &next);
+            let entries = host.journal.as_ref().unwrap().entries();
+            let refusals = entries.iter().filter(|it| it.contains("ACTION=denied"));
+            let refusals: Vec<_> = refusals.collect();
+            assert!(done.trace.contains(&word), "{word}: {done:#?} {refusals:#?}");
         }
     });
 }
