@@ -1,57 +1,18 @@
-//! A host: a store on a tmpfs of its own, the daemon, whom it talks to, and commands that are tried there.
+//! A host: a store on a file system of its own, the daemon, whom it talks to, and commands that are tried there.
 
 pub(crate) use crate::patience::{PATIENCE, wait, wait_for};
+pub(crate) use crate::place::{live, live_on_ext4};
 
 use crate::manager::{Journal, Manager};
 use crate::system::System;
 use narwarden_core::store_path::StorePath;
 use narwarden_forge::Rules;
-use narwarden_linux::fanotify::Group;
 use serde_json::Value;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
-
-/// The directory, for the process that runs the body of a test.
-const LIVE: &str = "NARWARDEN_TEST_LIVE";
-
-/// Runs the body of the test `name` on a host of its own.
-pub(crate) fn live(name: &str, body: impl FnOnce(&mut Host)) {
-    if let Some(directory) = std::env::var_os(LIVE) {
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "test"]).arg(&directory).status();
-        assert!(mounted.unwrap().success(), "a tmpfs in a mount namespace of our own");
-        return body(&mut Host::new(Path::new(&directory)));
-    }
-    if !rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED, needs root: {name}");
-        return;
-    }
-    if let Err(error) = Group::hold() {
-        eprintln!("SKIPPED, no fanotify groups here ({error}): {name}");
-        return;
-    }
-    let directory = tempfile::tempdir().unwrap();
-    // When the first process of the namespace ends, however that may be, all others do.
-    let output = Command::new("timeout")
-        .args(["--signal=KILL", "180", "unshare", "--mount", "--propagation=private"])
-        .args(["--pid", "--fork", "--kill-child", "--mount-proc", "--"])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", name, "--nocapture"])
-        .env(LIVE, directory.path())
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success() && text.contains("1 passed"),
-        "{}\n{text}\n{said}",
-        output.status
-    );
-    said.lines().filter(|line| line.starts_with("MEASURED")).for_each(|line| eprintln!("{line}"));
-}
 
 /// What became of a command.
 #[derive(Debug)]
@@ -60,7 +21,6 @@ pub(crate) struct Done {
     pub(crate) said: String,
     /// What entry points that ran left behind.
     pub(crate) trace: String,
-    pub(crate) took: Duration,
 }
 
 impl Done {
@@ -76,10 +36,12 @@ pub(crate) struct Host {
     pub(crate) journal: Option<Journal>,
     pub(crate) manager: Manager,
     pub(crate) daemon: Option<Child>,
+    /// What the shell that starts the daemon runs first.
+    pub(crate) limits: &'static str,
 }
 
 impl Host {
-    fn new(directory: &Path) -> Self {
+    pub(crate) fn new(directory: &Path) -> Self {
         let root = directory.join("root");
         fs::create_dir(&root).unwrap();
         let system = System::new(&root);
@@ -92,12 +54,13 @@ impl Host {
             directory: directory.to_owned(),
             system,
             daemon: None,
+            limits: "",
         };
         host.rules("");
         host
     }
 
-    /// The rules to pin, with more in the policy.
+    /// The rules to pin, with more in the policy; they are enforced unless it says otherwise.
     pub(crate) fn rules(&self, more: &str) {
         let Rules { trust, policy } = Rules::good();
         let proposals = self.root().join("etc/narwarden");
@@ -117,9 +80,19 @@ impl Host {
         self.system.forge.physical(path)
     }
 
-    /// Makes the evil toplevel one that takes seconds to verify.
-    pub(crate) fn slow(&mut self) {
-        self.system.evil = self.system.slow("evil");
+    /// Locks the database, so that whoever reads it waits; for ten seconds at most, says narwarden-store.
+    pub(crate) fn lock_database(&self) {
+        let database = self.system.forge.connection();
+        database.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE").unwrap();
+    }
+
+    /// Unlocks it, which takes one more statement (`PRAGMA locking_mode` of SQLite).
+    pub(crate) fn unlock_database(&self) {
+        let database = self.system.forge.connection();
+        database.execute_batch("COMMIT; PRAGMA locking_mode = NORMAL").unwrap();
+        let count = "SELECT count(*) FROM ValidPaths";
+        let rows: i64 = database.query_row(count, [], |row| row.get(0)).unwrap();
+        assert!(rows > 0);
     }
 
     /// A signed toplevel that takes seconds to verify.
@@ -133,18 +106,19 @@ impl Host {
     pub(crate) fn launch(&mut self) {
         let mut command = Command::new("sh");
         let kept = self.manager.kept();
+        let limits = self.limits;
         let (script, input) = match kept {
             Some((name, file)) => (
                 format!(
-                    "exec 3<&0 0</dev/null; export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES={name}; exec \"$@\""
+                    "{limits} exec 3<&0 0</dev/null; export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES={name}; exec \"$@\""
                 ),
                 Stdio::from(file),
             ),
-            None => ("exec \"$@\"".to_owned(), Stdio::null()),
+            None => (format!("{limits} exec \"$@\""), Stdio::null()),
         };
         command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_narwardend"), "--root"]);
         command.arg(self.root()).arg("--journal").arg(self.directory.join("journal"));
-        command.env("NOTIFY_SOCKET", self.directory.join("manager"));
+        command.env("NOTIFY_SOCKET", self.directory.join("manager")).current_dir(&self.directory);
         self.daemon = Some(command.stdin(input).spawn().unwrap());
     }
 
@@ -221,7 +195,6 @@ impl Host {
     pub(crate) fn run(&self, script: &str, toplevel: &StorePath) -> Done {
         let _ = fs::remove_file(self.trace());
         let output = fs::File::create(self.directory.join("said")).unwrap();
-        let begin = Instant::now();
         let mut command = self.shell(script, toplevel);
         let mut child = command.stdout(output.try_clone().unwrap()).stderr(output).spawn().unwrap();
         let status = wait(&mut child, script);
@@ -229,7 +202,6 @@ impl Host {
             status,
             said: fs::read_to_string(self.directory.join("said")).unwrap(),
             trace: fs::read_to_string(self.trace()).unwrap_or_default(),
-            took: begin.elapsed(),
         }
     }
 }

@@ -3,7 +3,6 @@
 use crate::host::{Host, live, wait_for};
 use std::fs;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 const BOOT: &str = "$T/bin/switch-to-configuration boot";
 
@@ -19,20 +18,22 @@ fn quarantined(host: &Host) -> Vec<String> {
 
 #[test]
 fn a_rejected_generation_is_quarantined() {
-    live("profiles::a_rejected_generation_is_quarantined", |host| {
-        host.guard();
-        let (good, evil) = (host.system.good.clone(), host.system.evil.clone());
-        host.system.generation(2, &evil.to_string());
-        host.system.set_current(2);
-        wait_for("the quarantine", || !quarantined(host).is_empty());
-        assert_eq!(quarantined(host), [evil.to_string()], "the link is kept, as a root");
-        wait_for("the profile", || host.system.current() == "system-1-link");
-        assert!(profiles(host).join("system-2-link").symlink_metadata().is_err());
-        assert!(host.run(BOOT, &good).trace.contains("good wrapper boot"));
-        assert!(host.run(BOOT, &evil).was_refused());
-        let journal = host.journal.as_ref().unwrap();
-        wait_for("the event", || journal.has(&["NARWARDEN_EVENT=quarantined", evil.base_name()]));
-    });
+    live("profiles::a_rejected_generation_is_quarantined", quarantine);
+}
+
+pub(crate) fn quarantine(host: &mut Host) {
+    host.guard();
+    let (good, evil) = (host.system.good.clone(), host.system.evil.clone());
+    host.system.generation(2, &evil.to_string());
+    host.system.set_current(2);
+    wait_for("the quarantine", || !quarantined(host).is_empty());
+    assert_eq!(quarantined(host), [evil.to_string()], "the link is kept, as a root");
+    wait_for("the profile", || host.system.current() == "system-1-link");
+    assert!(profiles(host).join("system-2-link").symlink_metadata().is_err());
+    assert!(host.run(BOOT, &good).trace.contains("good wrapper boot"));
+    assert!(host.run(BOOT, &evil).was_refused());
+    let journal = host.journal.as_ref().unwrap();
+    wait_for("the event", || journal.has(&["NARWARDEN_EVENT=quarantined", evil.base_name()]));
 }
 
 #[test]
@@ -69,9 +70,7 @@ fn a_profile_that_flips_is_read_right() {
                 assert!(host.run(BOOT, &evil).was_refused());
             }
         }
-        let begin = Instant::now();
         wait_for("the good one", || host.run(BOOT, &good).trace.contains("good"));
-        eprintln!("MEASURED calm again {:?} after 1,000 flips", begin.elapsed());
         // Replaced, dangling and back.
         let (at, away) = (profiles(host), profiles(host).with_extension("away"));
         fs::rename(&at, &away).unwrap();
@@ -97,25 +96,29 @@ fn a_thousand_generations_do_not_keep_anybody_waiting() {
             host.system.generation(number, &path.to_string());
         }
         let (good, evil) = (host.system.good.clone(), host.system.evil.clone());
-        let begin = Instant::now();
         host.launch();
         wait_for("the socket", || host.status().is_object());
-        let up = begin.elapsed();
         // While it looks around, it answers who is concerned, and nobody else waits.
         let other = host.run("cp /bin/true $DIR/t && exec $DIR/t", &good);
         assert!(other.status.success(), "{other:#?}");
-        let done = host.run(BOOT, &evil);
-        assert!(done.was_refused(), "{done:#?}");
-        let (first, refused) = (begin.elapsed(), done.took);
+        assert_eq!(host.manager.ready(), 0, "control: it should still look around");
+        assert!(host.run(BOOT, &evil).was_refused());
         wait_for("READY=1", || host.manager.ready() == 1);
-        let ready = begin.elapsed();
         wait_for("the good one", || host.run(BOOT, &good).trace.contains("good"));
-        eprintln!(
-            "MEASURED 1,000 generations: up after {up:?}, ready after {ready:?}, another program took {:?}, a rejected one refused in {refused:?} ({first:?} \
-             after the start), the good one ran {:?} after the start",
-            other.took,
-            begin.elapsed()
-        );
-        assert!(ready < Duration::from_secs(20) && other.took < Duration::from_secs(1));
+    });
+}
+
+#[test]
+#[ignore = "a link that leads to one in quarantine is not put right"]
+fn a_profile_that_follows_its_link_too_late_is_put_right() {
+    live("profiles::a_profile_that_follows_its_link_too_late_is_put_right", |host| {
+        host.guard();
+        let (good, evil) = (host.system.good.clone(), host.system.evil.clone());
+        // As nix-env does it: the link, and a moment later the profile that leads to it.
+        host.system.generation(2, &evil.to_string());
+        wait_for("the quarantine", || !quarantined(host).is_empty());
+        host.system.set_current(2);
+        wait_for("the profile", || host.system.current() == "system-1-link");
+        wait_for("the good one", || host.run(BOOT, &good).trace.contains("good wrapper boot"));
     });
 }
