@@ -3,7 +3,7 @@
 use super::{PATIENCE, Watcher};
 use crate::audit::Notice;
 use crate::engine::Urgency;
-use crate::generations::{self, Bootable, Link, Scan};
+use crate::generations::{self, Bootable, Kind, Link, Scan};
 use crate::quarantine::{Quarantine, QuarantineError, Rejection, Staying};
 use crate::state::pinned::Pinned;
 use crate::table::Obstacle;
@@ -76,7 +76,8 @@ impl Watcher {
             let Some(toplevel) = link.store_path() else { continue };
             let judged = self.table.was_admitted(toplevel) || self.table.was_denied(toplevel);
             self.look(toplevel);
-            if !judged && !stays(link) {
+            // What stays is judged where it is current: an operator wants to know whether it would be admitted.
+            if !judged && (!stays(link) || link.kind == Kind::Current) {
                 self.queue.want(toplevel.clone(), Urgency::Ahead);
             }
         }
