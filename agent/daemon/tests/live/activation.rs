@@ -37,7 +37,7 @@ fn every_verb_is_refused() {
         crate::host::wait_for("the events", || {
             let entries = journal.entries();
             let denials =
-                entries.iter().filter(|it| it.contains(&toplevel) && it.contains("ACTION=denied"));
+                entries.iter().filter(|it| it.contains(&toplevel) && it.contains("ACTION=refused"));
             denials.count() >= verbs.len()
         });
     });
