@@ -73,12 +73,15 @@ impl Notice<'_> {
                 .with(Field::File, path)
                 .with(Field::Toplevel, path)
                 .with(Field::Error, error),
-            Self::Quarantined { record } => Event::new(EventKind::Quarantined)
-                .with(Field::Generation, &record.was.link)
-                .with(Field::Quarantined, record.id.as_str())
-                .with(Field::Toplevel, record.toplevel.as_deref().unwrap_or("?"))
-                .with(Field::Reason, &record.reason)
-                .done(Done::Quarantined),
+            Self::Quarantined { record } => {
+                let event = Event::new(EventKind::Quarantined)
+                    .with(Field::Generation, &record.was.link)
+                    .with(Field::Quarantined, record.id.as_str())
+                    .with(Field::Toplevel, record.toplevel.as_deref().unwrap_or("?"))
+                    .with(Field::Detail, &record.reason)
+                    .done(Done::Quarantined);
+                because(event, &record.reason)
+            }
             Self::Overflowed => Event::new(EventKind::QueueOverflow),
             Self::Failed { what } => Event::new(EventKind::Trouble)
                 .with(Field::What, "looking after the store and the profiles")
@@ -325,12 +328,22 @@ fn tried(toplevel: Option<&StorePath>, action: &Action, file: Option<&str>, who:
     let unknown = || "?".to_owned();
     let event = Event::new(kind)
         .with(Field::Toplevel, toplevel.map_or_else(unknown, ToString::to_string))
-        .with(Field::EntryPoint, file.unwrap_or("?"))
+        .with(Field::EntryPoint, file.map_or("?", |file| entry_point(file, toplevel)))
         .with(Field::ProcessId, who.pid)
         .with(Field::ProcessUid, who.uid.map_or_else(unknown, |uid| uid.to_string()))
         .done(done);
     let Some(why) = why else { return event };
-    let event = event.with(Field::Verdict, "deny").with(Field::Detail, why);
+    because(event.with(Field::Verdict, "deny").with(Field::Detail, why), why)
+}
+
+/// The entry point's name within the toplevel, if it has one there.
+fn entry_point<'a>(file: &'a str, toplevel: Option<&StorePath>) -> &'a str {
+    let inside = toplevel.and_then(|it| file.rsplit_once(&format!("/{}/", it.base_name())));
+    inside.map_or(file, |(_, name)| name)
+}
+
+/// The event with the reason and the path at fault, where `why` begins with them.
+fn because(event: Event, why: &str) -> Event {
     match cause(why) {
         Some((reason, path)) => {
             event.with(Field::Reason, reason.code()).with(Field::StorePath, path)

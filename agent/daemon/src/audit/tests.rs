@@ -158,6 +158,14 @@ fn attempts_say_what_was_done_and_by_whom() {
     assert_eq!(event.value(Field::Reason), Some("unsigned"));
     assert_eq!(event.value(Field::StorePath), Some(toplevel().to_string().as_str()));
     assert_eq!(Event::new(EventKind::Activated).priority(), Urgency::Notice);
+    for (file, expected) in [
+        (format!("/mnt/nix/store/{NAME}/bin/apply"), "bin/apply"),
+        ("/tmp/link".to_owned(), "/tmp/link"),
+        (format!("/{NAME}"), &format!("/{NAME}")),
+    ] {
+        let event = tried(Some(&toplevel()), &Action::Allowed, Some(&file), who);
+        assert_eq!(event.value(Field::EntryPoint), Some(expected));
+    }
     // What nobody knows is said to be unknown, and is no stray.
     let who = Who { pid: 7, uid: None };
     let event = tried(None, &Action::Denied("x".into()), None, who);
@@ -194,7 +202,7 @@ fn notices_carry_what_they_promise() {
         id: crate::quarantine::Id::parse("system-1-20261122T120000Z").unwrap(),
         was: link.mark(),
         toplevel: Some(toplevel().to_string()),
-        reason: "unsigned".to_owned(),
+        reason: format!("unsigned /nix/store/{NAME}: no signature"),
         rejected: Timestamp::now(),
         state: crate::quarantine::State::Held,
     };
@@ -209,5 +217,7 @@ fn notices_carry_what_they_promise() {
         let event = notice.event();
         promised(&event);
         assert_eq!(event.kind(), kind);
+        let reason = (kind == EventKind::Quarantined).then_some("unsigned");
+        assert_eq!(event.value(Field::Reason), reason);
     }
 }
