@@ -1,18 +1,19 @@
-//! `narwarden trust accept`, `policy accept` and `enroll --pin`: what is in /etc/narwarden becomes what this host
-//! judges by, because somebody looked at it.
+//! `narwarden trust accept` and `policy accept`: what is in /etc/narwarden becomes what this host judges by, because
+//! somebody looked at it.
 //!
 //! What is accepted is named by its digest, so a file that changes after it was shown is not taken over.
 
-use crate::arguments::warden::{Accept as Arguments, SocketArguments};
+use crate::arguments::warden::Accept as Arguments;
 use crate::client::Client;
 use crate::outcome::{Exit, Failure};
 use crate::status::short;
 use crate::terminal::{self, BAD, GOOD, STRONG, plain};
 use narwarden_core::event::harmless;
-use narwarden_core::interface::{Accept, Pin, ProposalReply, ProposedFile, Status, What};
+use narwarden_core::interface::{Accept, ProposalReply, ProposedFile, Status, What};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Read as _};
+use std::path::Path;
 
 /// Far longer than a `yes`.
 const LONGEST_ANSWER: u64 = 1000;
@@ -25,13 +26,17 @@ pub(crate) fn run(arguments: &Arguments, what: What) -> Result<Exit, Failure> {
         What::Policy => proposal.policy,
     };
     let Some(proposed) = proposed else {
+        let status: Status = client.call("Status", json!({}))?;
+        if status.trust.is_none() {
+            return Err(unpinned());
+        }
         terminal::print("nothing to accept: what is pinned is what is in /etc/narwarden\n")?;
         return Ok(Exit::Admitted);
     };
-    usable(&proposed)?;
     if proposed.pinned_digest.is_none() {
-        return Err(Failure::usage("nothing is pinned yet: narwarden enroll --pin"));
+        return Err(unpinned());
     }
+    usable(what, &proposed)?;
     match &arguments.digest {
         Some(digest) if *digest == proposed.digest => {}
         Some(_) => {
@@ -57,45 +62,23 @@ pub(crate) fn run(arguments: &Arguments, what: What) -> Result<Exit, Failure> {
     Ok(Exit::Admitted)
 }
 
-/// Pins both files for the first time.
-pub(crate) fn pin(socket: &SocketArguments) -> Result<Exit, Failure> {
-    let mut client = Client::connect(&socket.socket)?;
-    let status: Status = client.call("Status", json!({}))?;
-    if let Some(trust) = status.trust {
-        return Err(Failure::denied(format_args!(
-            "trust set version {} ({}) is pinned already: narwarden trust accept replaces it",
-            trust.version,
-            short(&trust.digest)
-        )));
-    }
-    let proposal: ProposalReply = client.call("Proposal", json!({}))?;
-    let (Some(trust), Some(policy)) = (proposal.trust, proposal.policy) else {
-        return Err(Failure::usage(
-            "/etc/narwarden has no trust.toml or no policy.toml: narwarden enroll --output /etc/narwarden",
-        ));
-    };
-    usable(&trust)?;
-    usable(&policy)?;
-    let digests = Pin { trust_digest: trust.digest.clone(), policy_digest: policy.digest.clone() };
-    let _: Value = client.call("Pin", digests)?;
-    let mut out = String::new();
-    for file in [&trust, &policy] {
-        let (name, digest) = (harmless(&file.file), harmless(&file.digest));
-        let _ = writeln!(out, "{GOOD}pinned{GOOD:#}  {name}\n        {digest}");
-    }
-    terminal::print(&out)?;
-    Ok(Exit::Admitted)
+fn unpinned() -> Failure {
+    Failure::usage("nothing is pinned yet: narwarden enroll --pin pins both files")
 }
 
-fn usable(proposed: &ProposedFile) -> Result<(), Failure> {
-    match &proposed.problem {
-        None => Ok(()),
-        Some(problem) => Err(Failure::usage(format_args!(
-            "{} cannot be used: {}",
-            harmless(&proposed.file),
-            harmless(problem)
-        ))),
-    }
+pub(crate) fn usable(what: What, proposed: &ProposedFile) -> Result<(), Failure> {
+    let Some(problem) = &proposed.problem else { return Ok(()) };
+    let (file, problem) = (harmless(&proposed.file), harmless(problem));
+    let more = match what {
+        What::Trust => String::new(),
+        // Roles and keys are looked up there.
+        What::Policy => {
+            let trust = Path::new(&proposed.file).with_file_name("trust.toml");
+            format!(" --trust {}", harmless(&trust.display().to_string()))
+        }
+    };
+    let check = format!("narwarden {} check {file}{more}", what.word());
+    Err(Failure::usage(format_args!("{file} cannot be used: {problem}; {check} shows where")))
 }
 
 /// What changes, all of it: a line that was cut could hide what it is about. Set in, so that no line of a file
@@ -116,15 +99,18 @@ fn difference(proposed: &ProposedFile) -> String {
 }
 
 fn agreed(what: What, proposed: &ProposedFile) -> Result<bool, Failure> {
+    ask("Judge by this from now on? Type yes: ", || {
+        format!("narwarden {} accept --digest {}", what.word(), harmless(&proposed.digest))
+    })
+}
+
+/// Asks a person; without one, says what to call instead.
+pub(crate) fn ask(question: &str, instead: impl FnOnce() -> String) -> Result<bool, Failure> {
     let input = std::io::stdin();
     if !input.is_terminal() {
-        return Err(Failure::usage(format_args!(
-            "nobody is there to ask: narwarden {} accept --digest {}",
-            what.word(),
-            harmless(&proposed.digest)
-        )));
+        return Err(Failure::usage(format_args!("nobody is there to ask: {}", instead())));
     }
-    terminal::print("Judge by this from now on? Type yes: ")?;
+    terminal::print(question)?;
     let mut answer = String::new();
     let mut bytes = input.lock().take(LONGEST_ANSWER);
     std::io::BufRead::read_line(&mut bytes, &mut answer).map_err(Failure::undecided)?;

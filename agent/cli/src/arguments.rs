@@ -87,10 +87,13 @@ pub(crate) enum Command {
     #[command(after_help = warden::STATUS_HELP)]
     Status(warden::Status),
     /// Show what was decided lately, or whether the record of it is whole
+    #[command(after_long_help = warden::LOG_EXAMPLES)]
     Log(warden::Log),
     /// Say what changes, as it changes
+    #[command(after_long_help = warden::WATCH_EXAMPLES)]
     Watch(warden::Watch),
     /// Work with generations that were denied and moved out of their profile
+    #[command(after_long_help = warden::QUARANTINE_EXAMPLES)]
     Quarantine(warden::Quarantine),
     /// Let denials not hold for a while, or hold again (root)
     #[command(after_long_help = warden::OBSERVE_EXAMPLES)]
@@ -120,7 +123,11 @@ Examples:
   narwarden enroll                       look at the running system, write trust.toml and policy.toml here
   narwarden enroll --output /etc/narwarden
   narwarden enroll --key ci-1:KmWk… 42   with a key that nix.conf does not list
-  narwarden enroll --pin                 judge by what is in /etc/narwarden from now on";
+  narwarden enroll --pin                 judge by what is in /etc/narwarden from now on: shows it, and asks
+  narwarden enroll --pin --yes           the same where nobody is there to be asked
+
+Exit codes: 0 written and admitted, or pinned; 1 denied by its own files, or refused; 2 usage; 3 could not, or
+narwardend is not running";
 
 /// Where the store is.
 #[derive(Debug, Args)]
@@ -190,6 +197,7 @@ pub(crate) enum TrustCommand {
     /// Say whether a trust set can be used, and what is in it
     Check(TrustCheck),
     /// Have this host judge by the trust set in /etc/narwarden from now on (root)
+    #[command(after_long_help = warden::ACCEPT_EXAMPLES)]
     Accept(warden::Accept),
 }
 
@@ -205,6 +213,7 @@ pub(crate) enum PolicyCommand {
     /// Say whether a policy can be used, by itself or with a trust set
     Check(PolicyCheck),
     /// Have this host judge by the policy in /etc/narwarden from now on (root)
+    #[command(after_long_help = warden::ACCEPT_EXAMPLES)]
     Accept(warden::Accept),
 }
 
@@ -236,6 +245,9 @@ pub(crate) struct Enroll {
     /// Look at nothing and write nothing: have narwardend pin what is in /etc/narwarden, for the first time (root)
     #[arg(long, conflicts_with_all = ["target", "output", "key", "nix_conf", "root", "jobs"])]
     pub(crate) pin: bool,
+    /// With --pin, do not ask
+    #[arg(long, requires = "pin")]
+    pub(crate) yes: bool,
     #[command(flatten)]
     pub(crate) socket: warden::SocketArguments,
 }

@@ -5,7 +5,7 @@ use crate::files::Source;
 use crate::outcome::{Exit, Failure};
 use crate::terminal::{self, DIM, GOOD, NOTE, STRONG, plain};
 use jiff::Timestamp;
-use narwarden_core::policy::{Gate, Mode};
+use narwarden_core::policy::{Gate, Mode, ObserveEnd};
 use narwarden_core::trust::{Community, PinnedKey, Standing, TrustSet, Validity};
 use std::fmt::Write as _;
 
@@ -45,11 +45,14 @@ fn usable(out: &mut String, source: &Source) {
     let _ = writeln!(out, "{GOOD}usable{GOOD:#}  {STRONG}{}{STRONG:#}", plain(&path));
 }
 
-fn describe_gate(gate: Gate) -> String {
-    let mode = match (gate.mode, gate.observe_until) {
-        (Mode::Enforce, _) => "enforce".to_owned(),
-        (Mode::Observe, Some(end)) => format!("observe until {end}"),
-        (Mode::Observe, None) => "observe without end".to_owned(),
+fn describe_gate(gate: &Gate) -> String {
+    let mode = match gate.mode {
+        Mode::Enforce => "enforce".to_owned(),
+        Mode::Observe(ObserveEnd::At(end)) => format!("observe until {end}"),
+        Mode::Observe(ObserveEnd::AfterChange) => "observe for a week from pinning".to_owned(),
+        Mode::Observe(ObserveEnd::AfterEnrolment) => {
+            "enforce, a week after the enrolment".to_owned()
+        }
     };
     format!("{mode}, a request waits at most {} s", gate.deadline.as_secs())
 }

@@ -31,7 +31,21 @@ pub(crate) struct Client {
 impl Client {
     /// Connects; that there is no warden is worth a hint.
     pub(crate) fn connect(socket: &Path) -> Result<Self, Failure> {
-        let stream = open(socket).map_err(|error| not_there(socket, &error))?;
+        open(socket)
+            .map_err(|error| not_there(socket, &error))
+            .and_then(|stream| Self::with(stream, socket))
+    }
+
+    /// Connects, if there is a warden at all.
+    pub(crate) fn if_running(socket: &Path) -> Result<Option<Self>, Failure> {
+        match open(socket) {
+            Ok(stream) => Self::with(stream, socket).map(Some),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(not_there(socket, &error)),
+        }
+    }
+
+    fn with(stream: UnixStream, socket: &Path) -> Result<Self, Failure> {
         let server = socket_peercred(&stream).map_err(|error| not_there(socket, &error.into()))?;
         // Anybody could listen at a path of their own, and say that all is well.
         if !(server.uid.is_root() || server.uid == rustix::process::geteuid()) {
@@ -170,9 +184,13 @@ fn open(socket: &Path) -> io::Result<UnixStream> {
     Ok(UnixStream::from(stream))
 }
 
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+}
+
 fn not_there(socket: &Path, error: &io::Error) -> Failure {
-    use io::ErrorKind::{ConnectionRefused, NotFound, TimedOut, WouldBlock};
-    let hint = if matches!(error.kind(), NotFound | ConnectionRefused) {
+    use io::ErrorKind::{TimedOut, WouldBlock};
+    let hint = if is_absent(error) {
         "narwardend is not running: systemctl start narwardend"
     } else if matches!(error.kind(), WouldBlock | TimedOut) {
         "narwardend does not answer: systemctl status narwardend"

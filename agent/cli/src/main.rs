@@ -14,6 +14,7 @@ mod log;
 mod manual;
 mod observe;
 mod outcome;
+mod pin;
 mod progress;
 mod quarantine;
 mod status;
@@ -56,7 +57,7 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Policy { command: PolicyCommand::Accept(arguments) } => {
             accept::run(&arguments, What::Policy)
         }
-        Command::Enroll(arguments) if arguments.pin => accept::pin(&arguments.socket),
+        Command::Enroll(arguments) if arguments.pin => pin::run(&arguments),
         Command::Enroll(arguments) => enroll::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Log(arguments) => log::run(&arguments),

@@ -3,10 +3,10 @@
 use crate::arguments::warden::{Observe as Arguments, Reload};
 use crate::client::Client;
 use crate::outcome::{Exit, Failure};
-use crate::terminal::{self, BAD, GOOD};
+use crate::terminal::{self, BAD, GOOD, NOTE};
 use jiff::Timestamp;
 use narwarden_core::event::harmless;
-use narwarden_core::interface::{Observe, ObserveReply};
+use narwarden_core::interface::{Observe, ObserveReply, ProposalReply, ProposedFile, What};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     };
     terminal::print(&format!(
         "{BAD}observe{BAD:#} until {}{shortened}: nothing is refused\n  narwarden observe --end lets denials hold again\n",
-        harmless(&until)
+        terminal::moment(&until)
     ))?;
     Ok(Exit::Admitted)
 }
@@ -40,5 +40,18 @@ pub(crate) fn reload(arguments: &Reload) -> Result<Exit, Failure> {
     let mut client = Client::connect(&arguments.socket.socket)?;
     let _: Value = client.call("Reload", json!({}))?;
     terminal::print("reloaded\n")?;
+    // Whoever changed a file and reloads expects it to be in force, and it is not.
+    let proposal: ProposalReply = client.call("Proposal", json!({}))?;
+    let next = |what: What, file: &ProposedFile| {
+        let command = match file.pinned_digest {
+            Some(_) => format!("narwarden {} accept", what.word()),
+            None => "narwarden enroll --pin".to_owned(),
+        };
+        let file = harmless(&file.file);
+        format!("  {NOTE}{file} is not in force{NOTE:#}: {command} shows it, and takes it over\n")
+    };
+    let trust = proposal.trust.as_ref().map(|file| next(What::Trust, file));
+    let policy = proposal.policy.as_ref().map(|file| next(What::Policy, file));
+    terminal::print(&[trust, policy].into_iter().flatten().collect::<String>())?;
     Ok(Exit::Admitted)
 }

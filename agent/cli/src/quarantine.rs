@@ -77,6 +77,6 @@ fn describe(out: &mut String, entry: &QuarantineEntry) {
         "  {DIM}was {} of profile {}, moved {}{DIM:#}",
         harmless(&entry.generation),
         harmless(&entry.profile),
-        harmless(&entry.moved)
+        terminal::moment(&entry.moved)
     );
 }

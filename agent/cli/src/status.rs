@@ -5,21 +5,27 @@ use crate::client::Client;
 use crate::outcome::{Exit, Failure};
 use crate::terminal::{self, BAD, DIM, GOOD, NOTE, STRONG, counted, grouped};
 use crate::text::name;
-use indicatif::HumanBytes;
+use indicatif::{HumanBytes, HumanDuration};
 use jiff::Timestamp;
 use narwarden_core::event::harmless;
 use narwarden_core::interface::{
-    Gate, JournalState, Mode, ModeKind, Standing, State, Status, Trust,
+    Gate, JournalState, Marks, Mode, ModeKind, QuarantineListReply, Standing, State, Status, Trust,
 };
 use serde_json::json;
 use std::fmt::Write as _;
+
+/// How many generations, and how many other things of a kind, are shown without `--all`.
+const SHOWN: usize = 12;
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let mut client = Client::connect(&arguments.socket.socket)?;
     let (status, reply): (Status, _) = client.call_shown("Status", json!({}))?;
     let text = match arguments.json {
         true => terminal::json(&reply),
-        false => describe(&status, Timestamp::now()),
+        false => {
+            let most = if arguments.all { usize::MAX } else { SHOWN };
+            describe(&status, quarantined(&mut client), most, Timestamp::now())
+        }
     };
     terminal::print(&text)?;
     Ok(match status.state {
@@ -28,38 +34,72 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     })
 }
 
-/// The whole status. Writing to a string cannot fail, so results are dropped.
-pub(crate) fn describe(status: &Status, now: Timestamp) -> String {
+/// How many generations are in quarantine. Without a pinned trust set, the warden knows of none.
+pub(crate) fn quarantined(client: &mut Client) -> Option<usize> {
+    let reply: Result<QuarantineListReply, _> = client.call("QuarantineList", json!({}));
+    reply.ok().map(|reply| reply.entries.len())
+}
+
+/// The whole status, on one screen. Writing to a string cannot fail, so results are dropped.
+pub(crate) fn describe(
+    status: &Status,
+    quarantined: Option<usize>,
+    most: usize,
+    now: Timestamp,
+) -> String {
     let mut out = String::new();
     let version = harmless(&status.version);
     let memory = HumanBytes(status.memory_kib.saturating_mul(1024));
     let _ = writeln!(out, "{}  narwardend {version}, {memory}", state(status.state));
-    let _ = writeln!(out, "  mode     {}", mode(&status.mode));
-    let _ = writeln!(out, "  trust    {}", trust(status.trust.as_ref(), now));
+    let _ = writeln!(out, "  mode        {}", mode_left(&status.mode, now));
+    let _ = writeln!(out, "  trust       {}", trust(status.trust.as_ref(), now));
     if let Some(policy) = &status.policy {
-        let _ = writeln!(out, "  policy   {}", short(&policy.digest));
+        let _ = writeln!(out, "  policy      {}", short(&policy.digest));
     }
-    let _ = writeln!(
-        out,
-        "  marks    {} held, {} watched",
-        counted(status.marks.held_files, "entry point"),
-        counted(status.marks.watched_filesystems, "file system")
-    );
-    let _ = writeln!(out, "  gate     {}", gate(&status.gate));
-    match status.journal {
-        JournalState::Connected => {}
-        JournalState::Lost => {
-            let _ = writeln!(out, "  {BAD}journal  lost{BAD:#}: nothing new is admitted");
-        }
-    }
-    for damage in &status.damage {
-        let _ = writeln!(out, "  {BAD}damaged{BAD:#}  {}", harmless(damage));
-    }
-    for toplevel in &status.pending {
-        let _ = writeln!(out, "  pending  {}", harmless(toplevel));
-    }
-    generations(&mut out, status);
+    let _ = writeln!(out, "  marks       {}", marks(status.marks));
+    let _ = writeln!(out, "  gate        {}", gate(&status.gate));
+    let _ = match status.journal {
+        JournalState::Connected => writeln!(out, "  journal     connected"),
+        JournalState::Lost => writeln!(
+            out,
+            "  journal     {BAD}lost{BAD:#}: nothing new is admitted; systemctl status systemd-journald"
+        ),
+    };
+    let _ = match quarantined {
+        None => Ok(()),
+        Some(0) => writeln!(out, "  quarantine  empty"),
+        Some(count) => writeln!(
+            out,
+            "  quarantine  {BAD}{}{BAD:#}: narwarden quarantine list",
+            counted(count as u64, "generation")
+        ),
+    };
+    let pending: Vec<_> = status.pending.iter().map(|it| harmless(it)).collect();
+    // These are more than a few only where something is wrong, and that is said by their number.
+    let few = most / 4;
+    listed(&mut out, &format!("pending     {NOTE}judging{NOTE:#}"), &pending, few);
+    let damage: Vec<_> = status.damage.iter().map(|it| harmless(it)).collect();
+    listed(&mut out, &format!("damage      {BAD}set aside{BAD:#}"), &damage, few);
+    generations(&mut out, status, most);
     out
+}
+
+fn listed(out: &mut String, title: &str, lines: &[String], most: usize) {
+    for line in lines.iter().take(most) {
+        let _ = writeln!(out, "  {title} {line}");
+    }
+    if let Some(more) = lines.len().checked_sub(most).filter(|more| *more > 0) {
+        let _ = writeln!(out, "              {DIM}… and {}: --all{DIM:#}", grouped(more as u64));
+    }
+}
+
+fn marks(marks: Marks) -> String {
+    let held = counted(marks.held_files, "entry point");
+    let watched = counted(marks.watched_filesystems, "file system");
+    match marks.watched_filesystems {
+        0 => format!("{held} held, {BAD}{watched} watched{BAD:#}: what is run is not seen"),
+        _ => format!("{held} held, {watched} watched"),
+    }
 }
 
 pub(crate) fn state(state: State) -> String {
@@ -74,7 +114,7 @@ pub(crate) fn mode(mode: &Mode) -> String {
     match mode.kind {
         ModeKind::Enforce => "enforce".to_owned(),
         ModeKind::Observe => {
-            let until = mode.until.as_deref().map(|it| format!(" until {}", harmless(it)));
+            let until = mode.until.as_deref().map(|it| format!(" until {}", terminal::moment(it)));
             let reason = mode.reason.as_deref().map(|it| format!(": {}", harmless(it)));
             format!(
                 "{BAD}observe{BAD:#}{}, denials do not hold{}",
@@ -82,6 +122,19 @@ pub(crate) fn mode(mode: &Mode) -> String {
                 reason.unwrap_or_default()
             )
         }
+    }
+}
+
+/// The mode, with how long it goes on.
+fn mode_left(shown: &Mode, now: Timestamp) -> String {
+    let end = shown.until.as_deref().and_then(|until| until.parse::<Timestamp>().ok());
+    let left = end.and_then(|end| u64::try_from(end.duration_since(now).as_secs()).ok());
+    match (shown.kind, left) {
+        (ModeKind::Observe, Some(left)) => {
+            let left = HumanDuration(std::time::Duration::from_secs(left));
+            format!("{} ({left} left; narwarden observe --end)", mode(shown))
+        }
+        (ModeKind::Enforce, _) | (ModeKind::Observe, None) => mode(shown),
     }
 }
 
@@ -94,7 +147,7 @@ fn trust(trust: Option<&Trust>, now: Timestamp) -> String {
     let mut text = format!("version {} ({})", trust.version, short(&trust.digest));
     if let Some(expires) = &trust.expires {
         let over = expires.parse::<Timestamp>().is_ok_and(|end| now >= end);
-        let expires = harmless(expires);
+        let expires = terminal::moment(expires);
         let _ = match over {
             true => write!(text, ", {BAD}expired {expires}{BAD:#}: nothing new is admitted"),
             false => write!(text, ", expires {expires}"),
@@ -133,28 +186,46 @@ fn percentile(gate: &Gate, percent: u64) -> Option<u64> {
     bin.and_then(|bin| bin.upper_us)
 }
 
-fn generations(out: &mut String, status: &Status) {
+/// The latest generations, and before them how many of what standing there are in all.
+fn generations(out: &mut String, status: &Status, most: usize) {
     if status.generations.is_empty() {
         return;
     }
-    out.push('\n');
-    if status.generations_omitted > 0 {
-        let _ = writeln!(
-            out,
-            "  {DIM}… {} more{DIM:#}",
-            counted(status.generations_omitted, "generation")
-        );
+    let all = status.generations_omitted.saturating_add(status.generations.len() as u64);
+    let mut parts = Vec::new();
+    for standing in Standing::ALL {
+        let count = status.generations.iter().filter(|it| it.standing == *standing).count();
+        if count > 0 {
+            parts.push(format!("{} {}", grouped(count as u64), standing.word()));
+        }
     }
-    for generation in &status.generations {
+    if status.generations_omitted > 0 {
+        parts.push(format!("{} not listed", grouped(status.generations_omitted)));
+    }
+    let _ = writeln!(out, "\n{}: {}", counted(all, "generation"), parts.join(", "));
+    let hidden = status.generations.len().saturating_sub(most);
+    if hidden > 0 {
+        let _ = writeln!(out, "  {DIM}… {} before these: --all{DIM:#}", grouped(hidden as u64));
+    }
+    for generation in status.generations.iter().skip(hidden) {
         let link = harmless(&generation.link);
         let word = standing(generation.standing);
         let leads = match (&generation.toplevel, &generation.problem) {
-            (Some(toplevel), None) => harmless(name(toplevel)),
+            // Systems are often called the same; the hash tells them apart.
+            (Some(toplevel), None) => {
+                let (name, hash) = (harmless(name(toplevel)), harmless(hash(toplevel)));
+                format!("{name}  {DIM}{hash}{DIM:#}")
+            }
             (_, Some(problem)) => format!("{NOTE}{}{NOTE:#}", harmless(problem)),
             (None, None) => "nowhere".to_owned(),
         };
         let _ = writeln!(out, "  {word}  {STRONG}{link}{STRONG:#}  {leads}");
     }
+}
+
+/// The beginning of a store path's hash.
+fn hash(path: &str) -> &str {
+    path.rsplit('/').next().and_then(|base| base.get(..8)).unwrap_or_default()
 }
 
 /// The word for a standing, all of one width.

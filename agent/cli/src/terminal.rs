@@ -66,6 +66,13 @@ pub(crate) fn json(value: &serde_json::Value) -> String {
     escaped + "\n"
 }
 
+/// A moment as the warden says it, to the second.
+pub(crate) fn moment(text: &str) -> String {
+    let rounded = text.parse::<jiff::Timestamp>().ok();
+    let rounded = rounded.and_then(|it| jiff::Timestamp::from_second(it.as_second()).ok());
+    rounded.map_or_else(|| narwarden_core::event::harmless(text), |it| it.to_string())
+}
+
 /// `count` with a comma after every three digits.
 pub(crate) fn grouped(count: u64) -> String {
     let digits = count.to_string();
@@ -111,6 +118,17 @@ mod tests {
         assert!(text.chars().all(|c| c == '\n' || !is_steering(c)), "{text:?}");
         assert!(text.contains("größe"));
         assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
+    }
+
+    #[test]
+    fn moments_are_to_the_second_and_nothing_else_steers() {
+        for (text, expected) in [
+            ("2026-11-22T18:28:18.385708156Z", "2026-11-22T18:28:18Z"),
+            ("2026-11-22T18:28:18Z", "2026-11-22T18:28:18Z"),
+            ("soon\u{1b}[2J", "soon\\u{1b}[2J"),
+        ] {
+            assert_eq!(moment(text), expected);
+        }
     }
 
     #[test]

@@ -22,6 +22,9 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// More verdicts than are made in a second.
 const LATEST: u64 = 50;
 
+/// How many generations are listed at the start.
+const LISTED: usize = 12;
+
 /// What was seen at one moment.
 #[derive(Clone, Debug)]
 struct Sight {
@@ -33,7 +36,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let begin = Instant::now();
     let socket = &arguments.socket.socket;
     let mut last = look(socket)?;
-    terminal::print(&(status::describe(&last.status, Timestamp::now()) + "\n"))?;
+    let quarantined = Client::connect(socket).ok().and_then(|mut it| status::quarantined(&mut it));
+    let shown = status::describe(&last.status, quarantined, LISTED, Timestamp::now());
+    terminal::print(&(shown + "\n"))?;
     let mut reached = true;
     loop {
         let left = arguments.length.map(|length| length.saturating_sub(begin.elapsed()));
@@ -99,7 +104,7 @@ fn changes(last: &Sight, now: &Sight) -> Vec<String> {
         lines.push(format!("{BAD}damaged{BAD:#} {}", harmless(&damage)));
     }
     let verdicts = now.verdicts.iter().filter(|it| !last.verdicts.contains(it));
-    lines.extend(verdicts.rev().map(log::line));
+    lines.extend(verdicts.rev().map(log::described));
     lines.extend(generations(&last.status.generations, &now.status.generations));
     lines
 }

@@ -110,7 +110,7 @@ fn nothing_from_outside_steers_the_terminal_whatever_is_asked() {
     let mut trust = proposed("/etc/narwarden/trust.toml", "cc", Some("aa"));
     trust.file = fake::EVIL.into();
     trust.problem = Some(fake::EVIL.into());
-    *fake.proposal.lock().unwrap() = i::ProposalReply { trust: Some(trust), policy: None };
+    *fake.proposal.lock().unwrap() = i::ProposalReply { trust: Some(trust), ..Default::default() };
     let mut status = fake::status();
     status.mode.kind = i::ModeKind::Observe;
     status.mode.until = Some(fake::EVIL.into());
@@ -146,12 +146,15 @@ fn status_says_what_guards_this_host() {
     assert_eq!(shown.code, Some(0), "{shown:?}");
     for part in [
         "READY  narwardend 0.1.0, 8.79 MiB",
-        "mode     enforce",
-        "trust    version 7 (aaaaaaaaaaaa), expires 2027-06-01T00:00:00Z",
-        "policy   bbbbbbbbbbbb",
-        "marks    12 entry points held, 1 file system watched",
-        "gate     1,234 requests: 1,230 allowed, 4 denied; 99 of 100 within 1,000 µs, the longest 1,500 µs",
-        &format!("pending  {BAD}"),
+        "mode        enforce",
+        "trust       version 7 (aaaaaaaaaaaa), expires 2027-06-01T00:00:00Z",
+        "policy      bbbbbbbbbbbb",
+        "marks       12 entry points held, 1 file system watched",
+        "gate        1,234 requests: 1,230 allowed, 4 denied; 99 of 100 within 1,000 µs, the longest 1,500 µs",
+        "journal     connected",
+        "quarantine  1 generation: narwarden quarantine list",
+        &format!("pending     judging {BAD}"),
+        "4 generations: 1 admitted, 1 denied, 1 pending, 1 grandfathered",
         "grandfathered  system-40-link  nixos-system-good-26.11",
         "admitted       system-41-link  nixos-system-good-26.11",
         "denied         system-42-link  nixos-system-bad-26.11",
@@ -179,9 +182,9 @@ fn status_says_what_guards_this_host() {
     for part in [
         "DEGRADED",
         "nothing is pinned: everything is denied",
-        "journal  lost",
-        "damaged  admissions",
-        "3 generations more",
+        "journal     lost",
+        "damage      set aside admissions",
+        "3 not listed",
     ] {
         assert!(shown.out.contains(part), "{part:?} is not in {}", shown.out);
     }
@@ -225,10 +228,13 @@ fn a_broken_chain_ends_with_1() {
     }
     let (_directory, path, fake) = start();
     let whole = run(&path, &["log", "--verify-chain"]);
-    assert_eq!(
-        (whole.code, whole.out.as_str()),
-        (Some(0), "whole  17 receipts, each bound to the one before\n")
+    assert_eq!(whole.code, Some(0), "{whole:?}");
+    assert!(
+        whole.out.starts_with("whole  17 receipts, each bound to the one before\n"),
+        "{whole:?}"
     );
+    assert!(whole.out.contains(&format!("NARWARDEN_RECEIPT={}", "cc".repeat(32))), "{whole:?}");
+    assert!(whole.out.contains("checked by narwardend at "), "{whole:?}");
     let broken =
         i::ChainBreak { file: "/var/lib/narwarden/receipts".into(), line: 18, problem: "x".into() };
     *fake.broken.lock().unwrap() = Some(broken);
@@ -363,8 +369,11 @@ fn only_what_was_looked_at_is_accepted() {
         assert!(shown.code == Some(0) && shown.out.starts_with("nothing to accept"), "{shown:?}");
     }
     let file = |digest, pinned| Some(proposed("/etc/narwarden/trust.toml", digest, pinned));
-    *fake.proposal.lock().unwrap() =
-        i::ProposalReply { trust: file("cc", Some("aa")), policy: file("dd", Some("bb")) };
+    *fake.proposal.lock().unwrap() = i::ProposalReply {
+        trust: file("cc", Some("aa")),
+        policy: file("dd", Some("bb")),
+        mode: None,
+    };
     let (trust, policy) = ("cc".repeat(32), "dd".repeat(32));
     // Nobody there to ask.
     let shown = run(&path, &["trust", "accept"]);
@@ -374,7 +383,7 @@ fn only_what_was_looked_at_is_accepted() {
     // A carriage return, and what stands behind 5,000 characters, is a difference too.
     let mut tricky = file("cc", Some("aa"));
     tricky.as_mut().unwrap().difference = format!("-a\n+a\r\n+{} tail\n", "x".repeat(5000));
-    let tricky = i::ProposalReply { trust: tricky, policy: file("dd", Some("bb")) };
+    let tricky = i::ProposalReply { trust: tricky, policy: file("dd", Some("bb")), mode: None };
     let usual = std::mem::replace(&mut *fake.proposal.lock().unwrap(), tricky);
     let shown = run(&path, &["trust", "accept"]);
     assert!(
@@ -394,7 +403,8 @@ fn only_what_was_looked_at_is_accepted() {
     // What cannot be used, and what has no predecessor.
     let mut unusable = file("cc", Some("aa"));
     unusable.as_mut().unwrap().problem = Some("line 3: no such key".into());
-    *fake.proposal.lock().unwrap() = i::ProposalReply { trust: unusable, policy: file("dd", None) };
+    *fake.proposal.lock().unwrap() =
+        i::ProposalReply { trust: unusable, policy: file("dd", None), mode: None };
     let shown = run(&path, &["trust", "accept", "--digest", &trust]);
     assert!(shown.code == Some(2) && shown.err.contains("line 3: no such key"), "{shown:?}");
     let shown = run(&path, &["policy", "accept", "--digest", &policy]);
@@ -410,7 +420,7 @@ fn a_person_is_asked() {
     }
     let (_directory, path, fake) = start();
     let trust = Some(proposed("/etc/narwarden/trust.toml", "cc", Some("aa")));
-    *fake.proposal.lock().unwrap() = i::ProposalReply { trust, policy: None };
+    *fake.proposal.lock().unwrap() = i::ProposalReply { trust, ..Default::default() };
     let command =
         format!("'{}' trust accept --socket '{}'", env!("CARGO_BIN_EXE_narwarden"), path.display());
     for (answer, code, asked) in [("no\n", 1, 0), ("y\n", 1, 0), ("\n", 1, 0), ("yes\n", 0, 1)] {
@@ -430,6 +440,46 @@ fn a_person_is_asked() {
     }
 }
 
+/// Without a trust set, there is nothing to accept a change of.
+#[test]
+fn accepting_comes_after_pinning() {
+    if !is_root() {
+        return;
+    }
+    let (_directory, path, fake) = start();
+    let status = i::Status { trust: None, policy: None, ..fake::status() };
+    *fake.status.lock().unwrap() = Some(status);
+    for what in ["trust", "policy"] {
+        let shown = run(&path, &[what, "accept"]);
+        assert!(shown.code == Some(2) && shown.err.contains("enroll --pin"), "{shown:?}");
+    }
+    let shown = run(&path, &["status"]);
+    assert!(shown.out.contains("nothing is pinned: everything is denied"), "{shown:?}");
+}
+
+/// A host with a thousand generations still has a status of one screen; `--all` shows them.
+#[test]
+fn a_status_is_one_screen() {
+    let (_directory, path, fake) = start();
+    let mut status = fake::status();
+    let one = status.generations[1].clone();
+    status.generations = (0..1000)
+        .map(|number| i::Generation { link: format!("system-{number}-link"), ..one.clone() })
+        .collect();
+    status.generations_omitted = 5;
+    status.pending = vec![BAD.into(); 100];
+    status.damage = vec!["x".into(); 100];
+    *fake.status.lock().unwrap() = Some(status);
+    let shown = run(&path, &["status"]);
+    assert!(shown.out.lines().count() <= 32, "{}", shown.out);
+    assert!(shown.out.contains("1,005 generations: 1,000 admitted, 5 not listed"), "{shown:?}");
+    assert!(shown.out.contains("system-999-link") && !shown.out.contains("system-1-link"));
+    assert!(shown.out.contains("… 988 before these: --all"), "{shown:?}");
+    assert!(shown.out.contains("… and 97: --all"), "{shown:?}");
+    let all = run(&path, &["status", "--all"]);
+    assert!(all.out.contains("system-1-link") && !all.out.contains("--all"), "{all:?}");
+}
+
 #[test]
 fn pinning_happens_once() {
     if !is_root() {
@@ -443,17 +493,33 @@ fn pinning_happens_once() {
     *fake.status.lock().unwrap() = Some(status);
     let shown = run(&path, &["enroll", "--pin"]);
     assert!(
-        shown.code == Some(2) && shown.err.contains("no trust.toml or no policy.toml"),
+        shown.code == Some(2) && shown.err.contains("no trust.toml and no policy.toml"),
         "{shown:?}"
     );
     *fake.proposal.lock().unwrap() = i::ProposalReply {
         trust: Some(proposed("/etc/narwarden/trust.toml", "cc", None)),
         policy: Some(proposed("/etc/narwarden/policy.toml", "dd", None)),
+        mode: Some(i::Mode {
+            kind: i::ModeKind::Observe,
+            until: Some("2026-11-29T12:00:00.5Z".into()),
+            reason: None,
+        }),
     };
+    // Nobody there to ask: what would be pinned is shown, and nothing is.
     let shown = run(&path, &["enroll", "--pin"]);
-    assert!(shown.code == Some(0) && shown.out.contains(&"cc".repeat(32)), "{shown:?}");
+    assert!(shown.code == Some(2) && shown.err.contains("enroll --pin --yes"), "{shown:?}");
+    for part in [&"cc".repeat(32), &"dd".repeat(32), "observe until 2026-11-29T12:00:00Z"] {
+        assert!(shown.out.contains(part), "{part} is not in {shown:?}");
+    }
+    assert_eq!(fake.asked(), Vec::<String>::new());
+    let shown = run(&path, &["enroll", "--pin", "--yes"]);
+    assert!(shown.code == Some(0) && shown.out.contains("\npinned  "), "{shown:?}");
     assert_eq!(fake.asked(), [format!("pin {} {}", "cc".repeat(32), "dd".repeat(32))]);
-    for wrong in [&["enroll", "--pin", "42"][..], &["enroll", "--pin", "--output", "/tmp"]] {
+    for wrong in [
+        &["enroll", "--pin", "42"][..],
+        &["enroll", "--pin", "--output", "/tmp"],
+        &["enroll", "--yes"],
+    ] {
         assert_eq!(run(&path, wrong).code, Some(2), "{wrong:?}");
     }
 }

@@ -17,10 +17,12 @@
 //! assert_eq!(event.fields()[0].0, "MESSAGE_ID");
 //! ```
 
+mod action;
 mod catalogue;
 mod documents;
 mod field;
 
+pub use action::Action;
 pub use catalogue::EventKind;
 pub use documents::{catalog, markdown};
 pub use field::Field;
@@ -95,6 +97,11 @@ impl Event {
         self
     }
 
+    /// The event with what was done about it, in the words of the catalogue.
+    pub fn done(self, action: Action) -> Self {
+        self.with(Field::Action, action.word())
+    }
+
     /// What happened.
     #[must_use]
     pub fn kind(&self) -> EventKind {
@@ -133,12 +140,16 @@ impl Event {
         fixed.into_iter().chain(own).collect()
     }
 
-    /// The fields that it carries although the catalogue does not promise them. A test of whoever makes events
-    /// finds them here.
+    /// The fields that it carries although the catalogue does not promise them, or that hold what it does not
+    /// promise. A test of whoever makes events finds them here.
     #[must_use]
     pub fn strays(&self) -> Vec<Field> {
         let promised = self.kind.fields();
-        self.values.iter().map(|(field, _)| *field).filter(|it| !promised.contains(it)).collect()
+        let is_stray = |field: Field, value: &str| {
+            !promised.contains(&field) || (field == Field::Action && Action::named(value).is_none())
+        };
+        let strays = self.values.iter().filter(|(field, value)| is_stray(*field, value));
+        strays.map(|(field, _)| *field).collect()
     }
 
     fn fill(&self, template: &str) -> String {
@@ -236,5 +247,20 @@ mod tests {
         let event = Event::new(EventKind::ObserveEnded).with(Field::Mode, "enforce");
         assert_eq!(event.strays(), []);
         assert_eq!(event.with(Field::StorePath, "x").strays(), [Field::StorePath]);
+    }
+
+    #[test]
+    fn what_was_done_is_said_in_the_words_of_the_catalogue() {
+        for action in Action::ALL {
+            let event = Event::new(EventKind::Denied).done(*action);
+            assert_eq!(event.value(Field::Action), Some(action.word()));
+            assert_eq!(event.strays(), []);
+            assert!(Field::Action.meaning().contains(&format!("`{}`", action.word())));
+        }
+        for odd in ["judged", "denied", "Allowed", ""] {
+            let event = Event::new(EventKind::Denied).with(Field::Action, odd);
+            assert_eq!(event.strays(), [Field::Action], "{odd}");
+        }
+        assert_eq!(Field::Action.meaning().matches('`').count(), 2 * Action::ALL.len());
     }
 }

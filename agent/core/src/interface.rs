@@ -95,6 +95,9 @@ pub struct VerdictsReply {
 pub struct ReceiptsChecked {
     /// How many receipts hold together, up to the break if there is one.
     pub receipts: u64,
+    /// SHA-256 of the last one, in base 16: the journal has it as `NARWARDEN_RECEIPT`. Absent where it is broken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<String>,
     /// Where the chain does not hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broken: Option<ChainBreak>,
@@ -209,4 +212,7 @@ pub struct ProposalReply {
     /// A policy that is not the pinned one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<ProposedFile>,
+    /// Where nothing is pinned yet: the mode that pinning both would begin in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
 }

@@ -41,6 +41,7 @@ pub mod report;
 pub mod verdict;
 pub mod verify;
 
-// What operators see of it: the journal, and the warden's socket.
+// What operators see of it: the journal, the warden's socket, and the chain of receipts.
 pub mod event;
 pub mod interface;
+pub mod receipt;

@@ -1,7 +1,7 @@
 //! The policy: what a generation must show.
 //!
 //! ```toml
-//! mode = "enforce"                             # or "observe", with observe-until
+//! mode = "enforce"                             # or "observe"; unsaid, the first week is observed
 //!
 //! [require]
 //! default = "builds"                           # a role or key of the trust set
@@ -31,7 +31,7 @@ mod pattern;
 mod rulebook;
 
 pub use deny_list::{Denied, DeniedWhat};
-pub use gate::{Gate, Mode, OnReject, Scope};
+pub use gate::{Gate, Mode, OBSERVING, ObserveEnd, OnReject, Scope};
 pub use pattern::{NamePattern, PatternError};
 pub use rulebook::{Bound, PathRule, RuleOrigin, Rulebook};
 
@@ -168,8 +168,8 @@ impl Policy {
 
     /// What the gate does with a verdict.
     #[must_use]
-    pub fn gate(&self) -> Gate {
-        self.gate
+    pub fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     /// Names the file it was read from.

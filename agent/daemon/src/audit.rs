@@ -7,11 +7,13 @@ use crate::engine::{Audit, Decided};
 use crate::gate::{Action, Ask, Attempt};
 use crate::quarantine::Record;
 use crate::state::admissions::{Admissions, BootId, Key, Outcome, Summary};
-use crate::state::receipts::{Receipt, Receipts};
+use crate::state::receipts::{Next, Receipt, ReceiptError, Receipts};
 use crate::table::{RulesInForce, Standing, Table};
+use crate::temp_root::TempRootError;
 use jiff::Timestamp;
-use narwarden_core::event::{Event, EventKind, Field};
-use narwarden_core::report::Answer;
+use narwarden_core::event::{Action as Done, Event, EventKind, Field};
+use narwarden_core::reason::Reason;
+use narwarden_core::report::{Answer, Report};
 use narwarden_core::store_path::StorePath;
 use narwarden_linux::journal::{Journal, Priority};
 use narwarden_linux::terminal::{TokenBucket, tell};
@@ -51,7 +53,9 @@ pub enum Notice<'a> {
         /// The record of it.
         record: &'a Record,
     },
-    /// Something could not be done.
+    /// The kernel's queue was full.
+    Overflowed,
+    /// Something could not be done on the side.
     Failed {
         /// What, and why.
         what: String,
@@ -69,10 +73,12 @@ impl Notice<'_> {
                 .with(Field::Generation, &record.was.link)
                 .with(Field::Quarantined, record.id.as_str())
                 .with(Field::Toplevel, record.toplevel.as_deref().unwrap_or("?"))
-                .with(Field::Reason, &record.reason),
-            Self::Failed { what } => {
-                Event::new(EventKind::ReloadFailed).with(Field::Error, what)
-            }
+                .with(Field::Reason, &record.reason)
+                .done(Done::Quarantined),
+            Self::Overflowed => Event::new(EventKind::QueueOverflow),
+            Self::Failed { what } => Event::new(EventKind::Trouble)
+                .with(Field::What, "looking after the store and the profiles")
+                .with(Field::Error, what),
         }
     }
 }
@@ -99,6 +105,8 @@ impl JournalVoice {
     }
 
     fn send(&self, event: &Event) -> io::Result<()> {
+        // Who reads the journal was promised these fields and no others.
+        debug_assert_eq!(event.strays(), [], "{event:?}");
         let priority = Priority::from_number(event.priority().number()).unwrap_or(Priority::Error);
         self.journal.send(priority, &event.message(), &event.fields())
     }
@@ -145,14 +153,15 @@ pub struct Clerk {
 /// Those who wait for a report on a toplevel.
 pub type Subscribers = Arc<Mutex<Vec<(StorePath, ReportSender)>>>;
 /// Where a report goes.
-pub type ReportSender = tokio::sync::oneshot::Sender<Result<serde_json::Value, crate::warden::Refusal>>;
+pub type ReportSender =
+    tokio::sync::oneshot::Sender<Result<serde_json::Value, crate::warden::Refusal>>;
 
 impl Audit for Clerk {
     fn record(&mut self, decided: &Decided) -> io::Result<()> {
         let rules = self.table.rules();
         let digest = |get: fn(&RulesInForce) -> String| rules.as_ref().map(get).unwrap_or_default();
-        let (trust, policy) = (digest(|it| it.trust.to_string()), digest(|it| it.policy.to_string()));
-        self.announce.announce(&verdict_event(decided, &trust, &policy))?;
+        let (trust, policy) =
+            (digest(|it| it.trust.to_string()), digest(|it| it.policy.to_string()));
         let now = Timestamp::now();
         let mut reasons: Vec<String> = decided
             .report
@@ -172,7 +181,10 @@ impl Audit for Clerk {
             boot: self.boot.to_string(),
             reasons,
         };
-        self.receipts.append(now, &receipt).map_err(io::Error::other)?;
+        let next = self.receipts.next(now, &receipt).map_err(io::Error::other)?;
+        let event = verdict_event(decided, &trust, &policy);
+        self.announce.announce(&event.with(Field::Receipt, &next.head().digest))?;
+        self.append(next)?;
         let findings = decided.report.iter().flat_map(|report| &report.findings);
         let findings = findings.take(16).filter_map(|it| serde_json::to_value(it).ok()).collect();
         let outcome = if admits { Outcome::Admitted } else { Outcome::Denied };
@@ -182,35 +194,66 @@ impl Audit for Clerk {
         Ok(())
     }
 
-    fn settle(&mut self, decided: &Decided) {
+    fn settle(&mut self, toplevel: &StorePath, report: Option<&Report>) {
         // A full queue is worked off by a watcher that will look at all links anyway.
-        let _ = self.asks.try_send(Ask::Settled(decided.toplevel.clone()));
+        let _ = self.asks.try_send(Ask::Settled(toplevel.clone()));
         let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
         let (ours, others): (Vec<_>, Vec<_>) =
-            subscribers.drain(..).partition(|(toplevel, _)| *toplevel == decided.toplevel);
+            subscribers.drain(..).partition(|(wanted, _)| wanted == toplevel);
         *subscribers = others;
         for (_, subscriber) in ours {
-            let report = match &decided.report {
-                Some(report) => serde_json::to_value(report).map_err(crate::warden::Refusal::refused),
-                None => Err(crate::warden::Refusal::refused("it could not be judged: narwarden log")),
+            let report = match report {
+                Some(report) => {
+                    serde_json::to_value(report).map_err(crate::warden::Refusal::refused)
+                }
+                None => {
+                    Err(crate::warden::Refusal::refused("it could not be judged: narwarden log"))
+                }
             };
             // Whoever asked may have gone.
             let _ = subscriber.send(report);
         }
     }
+
+    fn unprotected(&mut self, toplevel: &StorePath, error: &TempRootError) {
+        let what = format!("{toplevel} is not kept from the garbage collector: {error}");
+        self.announce.notice(&Notice::Failed { what });
+    }
+}
+
+impl Clerk {
+    /// Writes the receipt that the journal knows of already; if that fails, the journal is told so, lest the receipt
+    /// be missed.
+    fn append(&mut self, next: Next) -> io::Result<()> {
+        let digest = next.head().digest.clone();
+        let Err(error) = self.receipts.append(next) else { return Ok(()) };
+        let _ = self.announce.announce(&unwritten(&error, &digest));
+        Err(io::Error::other(error))
+    }
+}
+
+fn unwritten(error: &ReceiptError, digest: &str) -> Event {
+    let event = match error {
+        ReceiptError::Changed { path } => {
+            Event::new(EventKind::ReceiptsBroken).with(Field::File, path.display())
+        }
+        ReceiptError::State(_) | ReceiptError::Line(_) | ReceiptError::Overtaken { .. } => {
+            Event::new(EventKind::Trouble).with(Field::What, "writing the receipt of a verdict")
+        }
+    };
+    event.with(Field::Error, error).with(Field::Receipt, digest)
 }
 
 fn verdict_event(decided: &Decided, trust: &str, policy: &str) -> Event {
     let (kind, word) = match &decided.standing {
         Standing::Admitted { .. } => (EventKind::Admitted, "admit"),
-        Standing::Denied { .. } | Standing::Pending => (EventKind::Denied, "deny"),
+        Standing::Denied { .. } => (EventKind::Denied, "deny"),
     };
     let mut event = Event::new(kind)
         .with(Field::Verdict, word)
         .with(Field::Toplevel, &decided.toplevel)
         .with(Field::TrustDigest, trust)
-        .with(Field::PolicyDigest, policy)
-        .with(Field::Action, "judged");
+        .with(Field::PolicyDigest, policy);
     if let Standing::Denied { reason, detail, .. } = &decided.standing {
         event = event.with(Field::Reason, reason.code()).with(Field::Detail, detail);
     }
@@ -227,35 +270,79 @@ fn verdict_event(decided: &Decided, trust: &str, policy: &str) -> Event {
 }
 
 /// Writes attempts down until nobody makes any.
+///
+/// What is allowed has a bucket of its own: whoever activates what is admitted over and over cannot keep a refusal
+/// out of the journal by that.
 pub fn attempts(announce: &dyn Announce, attempts: &Receiver<Attempt>) {
-    let mut terminal = TokenBucket::full(5, Duration::from_secs(2), Instant::now());
-    let mut journal = TokenBucket::full(100, Duration::from_millis(100), Instant::now());
+    let begin = Instant::now();
+    let mut terminal = TokenBucket::full(5, Duration::from_secs(2), begin);
+    let bucket = || TokenBucket::full(100, Duration::from_millis(100), begin);
+    let (mut allowed, mut refused) = (bucket(), bucket());
     for attempt in attempts {
-        let (kind, why) = match &attempt.action {
-            Action::Allowed => continue,
-            Action::Denied(why) => (EventKind::Denied, why),
-            Action::WouldDeny(why) => (EventKind::WouldDeny, why),
+        let event = attempt_event(&attempt);
+        let bucket = match &attempt.action {
+            Action::Allowed => &mut allowed,
+            Action::Denied(_) | Action::WouldDeny(_) => &mut refused,
         };
-        let toplevel = attempt.toplevel.as_ref().map_or_else(|| "?".to_owned(), ToString::to_string);
-        let process = &attempt.process;
-        let event = Event::new(kind)
-            .with(Field::Verdict, "deny")
-            .with(Field::Toplevel, &toplevel)
-            .with(Field::Reason, "refused")
-            .with(Field::Detail, why)
-            .with(Field::Action, if kind == EventKind::Denied { "denied" } else { "allowed" })
-            .with(Field::EntryPoint, attempt.file.as_deref().unwrap_or("?"))
-            .with(Field::ProcessId, process.pid())
-            .with(Field::ProcessUid, process.uid().map_or_else(|| "?".to_owned(), |uid| uid.to_string()));
-        if journal.take(Instant::now()) {
+        if bucket.take(Instant::now()) {
             let _ = announce.announce(&event);
         }
-        if let (EventKind::Denied, Some(tty), true) = (kind, process.tty(), terminal.take(Instant::now())) {
+        let Action::Denied(why) = &attempt.action else { continue };
+        if let (Some(tty), true) = (attempt.process.tty(), terminal.take(Instant::now())) {
             let text = format!(
-                "narwarden: refused to activate {toplevel}\r\n  {why}\r\n  next: {}\r\n",
+                "narwarden: refused to activate {}\r\n  {why}\r\n  next: {}\r\n",
+                event.value(Field::Toplevel).unwrap_or("?"),
                 event.next_step()
             );
             let _ = tell(tty, &text);
         }
     }
 }
+
+fn attempt_event(attempt: &Attempt) -> Event {
+    let Attempt { toplevel, action, process, file, waited } = attempt;
+    let who = Who { pid: process.pid(), uid: process.uid() };
+    let event = tried(toplevel.as_ref(), action, file.as_deref(), who);
+    event.with(Field::WaitedMs, waited.as_millis())
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Who {
+    pid: u32,
+    uid: Option<u32>,
+}
+
+fn tried(toplevel: Option<&StorePath>, action: &Action, file: Option<&str>, who: Who) -> Event {
+    let (kind, done, why) = match action {
+        Action::Allowed => (EventKind::Activated, Done::Allowed, None),
+        Action::Denied(why) => (EventKind::Denied, Done::Refused, Some(why)),
+        Action::WouldDeny(why) => (EventKind::WouldDeny, Done::Allowed, Some(why)),
+    };
+    let unknown = || "?".to_owned();
+    let event = Event::new(kind)
+        .with(Field::Toplevel, toplevel.map_or_else(unknown, ToString::to_string))
+        .with(Field::EntryPoint, file.unwrap_or("?"))
+        .with(Field::ProcessId, who.pid)
+        .with(Field::ProcessUid, who.uid.map_or_else(unknown, |uid| uid.to_string()))
+        .done(done);
+    let Some(why) = why else { return event };
+    let event = event.with(Field::Verdict, "deny").with(Field::Detail, why);
+    match cause(why) {
+        Some((reason, path)) => {
+            event.with(Field::Reason, reason.code()).with(Field::StorePath, path)
+        }
+        None => event,
+    }
+}
+
+/// What a denial begins with where it is a finding's: `reason path: …`.
+fn cause(why: &str) -> Option<(Reason, &str)> {
+    let (code, rest) = why.split_once(' ')?;
+    let reason = Reason::ALL.iter().copied().find(|reason| reason.code() == code)?;
+    let (path, _) = rest.split_once(": ")?;
+    StorePath::parse(path).ok()?;
+    Some((reason, path))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,34 +1,28 @@
 //! The desk: what is asked through the socket, answered from what the warden knows.
 
+mod answers;
+
 use crate::audit::{Announce, JournalVoice, Subscribers};
-use crate::engine::{Queue, RulesCell, Urgency};
-use crate::gate::{Ask, Stats};
+use crate::engine::{Queue, RulesCell};
+use crate::gate::{Ask, Settings, Stats};
 use crate::generations::Link;
-use crate::mode::{Mode, ModeCell};
+use crate::mode::Mode;
 use crate::places::Places;
 use crate::policy_cell::PolicyCell;
-use crate::quarantine::{Held, Id, Quarantine};
-use crate::state::admissions::{Admissions, Outcome};
-use crate::state::pinned::{Change, Pinned};
-use crate::state::receipts::Receipts;
+use crate::quarantine::Quarantine;
+use crate::state::admissions::Admissions;
+use crate::state::pinned::Pinned;
 use crate::table::{Answer, Table};
-use crate::warden::{
-    Again, Caller, FindingSummary, PendingReport, ProposalReply, ProposedFile, QuarantineEntry,
-    QuarantineRecord, ReceiptsChecked, Refusal, Status, VerdictSummary, Warden, What,
-};
+use crate::warden::{Caller, Refusal, What};
 use jiff::Timestamp;
 use narwarden_core::event::{Event, EventKind, Field};
 use narwarden_core::interface as wire;
-use narwarden_core::policy::Mode as PolicyMode;
-use narwarden_core::store_path::StorePath;
-use narwarden_store::Target;
-use std::collections::{BTreeMap, BTreeSet};
+use narwarden_core::policy::{Mode as PolicyMode, ObserveEnd};
+use std::collections::BTreeSet;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-/// The longest that an operator may observe at a time.
-const LONGEST_OBSERVE: Duration = Duration::from_secs(24 * 3600);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Everything that answers are made of.
@@ -44,8 +38,8 @@ pub struct Desk {
     pub rules: RulesCell,
     /// What is pinned.
     pub pinned: PolicyCell,
-    /// Whether denials hold.
-    pub mode: Arc<ModeCell>,
+    /// Whether denials hold, and what else the gate goes by.
+    pub settings: Arc<Settings>,
     /// What the gate counted.
     pub stats: Arc<Stats>,
     /// The journal.
@@ -71,6 +65,79 @@ impl Desk {
         let _ = self.asks.try_send(Ask::Scan);
     }
 
+    /// Says that the host is guarded, and how.
+    pub fn has_started(&self) {
+        let mut event = Event::new(EventKind::Started)
+            .with(Field::Version, env!("CARGO_PKG_VERSION"))
+            .with(Field::Count, self.links.read().unwrap_or_else(PoisonError::into_inner).len());
+        event = match self.settings.mode.get(Timestamp::now()) {
+            Mode::Enforce => event.with(Field::Mode, "enforce"),
+            Mode::Observe { until, .. } => event
+                .with(Field::Mode, format_args!("observe until {until}"))
+                .with(Field::Until, until),
+        };
+        if let Some(pinned) = self.pinned.get() {
+            event = event
+                .with(Field::TrustVersion, pinned.trust().version())
+                .with(Field::TrustDigest, pinned.trust().digest())
+                .with(Field::PolicyDigest, pinned.policy_digest());
+        }
+        // Nothing depends on it.
+        let _ = self.journal.announce(&event);
+        let _ = self.reread(None);
+    }
+
+    /// Reads what is proposed, and the links. What is pinned stays in force, whatever is found.
+    ///
+    /// # Errors
+    /// What is wrong with a proposal.
+    pub fn reread(&self, caller: Option<Caller>) -> Result<(), Refusal> {
+        let _ = self.asks.try_send(Ask::Scan);
+        let pid = caller.and_then(|caller| caller.pid);
+        let say = |mut event: Event| {
+            if let Some(pid) = pid {
+                event = event.with(Field::CallerPid, pid);
+            }
+            self.journal.announce(&event)
+        };
+        let Some(pinned) = self.pinned.get() else { return Ok(()) };
+        let proposal = pinned.proposal(&self.places).inspect_err(|error| {
+            let _ = say(Event::new(EventKind::ReloadFailed).with(Field::Error, error));
+        });
+        let proposal = proposal.map_err(Refusal::refused)?.unwrap_or_default();
+        for (change, what) in [(proposal.trust, What::Trust), (proposal.policy, What::Policy)] {
+            let Some(change) = change else { continue };
+            let file = self.places.proposals.join(format!("{}.toml", what.word()));
+            let event = Event::new(EventKind::RulesProposed)
+                .with(Field::What, what.word())
+                .with(Field::File, file.display())
+                .with(Field::Difference, change.difference);
+            let _ = say(event);
+        }
+        let event = Event::new(EventKind::Reloaded)
+            .with(Field::TrustDigest, pinned.trust().digest())
+            .with(Field::PolicyDigest, pinned.policy_digest());
+        let said = say(event);
+        said.map_err(|error| {
+            Refusal::refused(format_args!("it could not be written down: {error}"))
+        })
+    }
+
+    /// Everything is judged again: keys and trust sets end by the clock.
+    pub fn clock_was_set(&self) {
+        self.table.forget_all();
+        let _ = self.journal.announce(&Event::new(EventKind::ClockChanged));
+        let _ = self.asks.try_send(Ask::Scan);
+    }
+
+    /// Says that something could not be done.
+    pub fn trouble(&self, what: &str, error: &dyn std::fmt::Display) {
+        let event =
+            Event::new(EventKind::Trouble).with(Field::What, what).with(Field::Error, error);
+        // What is lost is counted where it is lost.
+        let _ = self.journal.announce(&event);
+    }
+
     fn pinned(&self) -> Result<Arc<Pinned>, Refusal> {
         let nothing = "nothing is pinned: narwarden enroll --pin";
         self.pinned.get().ok_or_else(|| Refusal::refused(nothing))
@@ -87,9 +154,9 @@ impl Desk {
     fn say(&self, event: &Event, caller: Caller) -> Result<(), Refusal> {
         let pid = caller.pid.map_or_else(|| "?".to_owned(), |pid| pid.to_string());
         let event = event.clone().with(Field::CallerPid, pid);
-        self.journal
-            .announce(&event)
-            .map_err(|error| Refusal::refused(format_args!("it could not be written down: {error}")))
+        self.journal.announce(&event).map_err(|error| {
+            Refusal::refused(format_args!("it could not be written down: {error}"))
+        })
     }
 
     fn generations(&self) -> Vec<wire::Generation> {
@@ -111,7 +178,12 @@ impl Desk {
                     None => wire::Standing::Denied,
                 };
                 wire::Generation {
-                    link: link.path.strip_prefix(&self.places.profiles).unwrap_or(&link.path).display().to_string(),
+                    link: link
+                        .path
+                        .strip_prefix(&self.places.profiles)
+                        .unwrap_or(&link.path)
+                        .display()
+                        .to_string(),
                     toplevel: link.store_path().map(ToString::to_string),
                     standing,
                     problem: link.target.as_ref().err().map(ToString::to_string),
@@ -121,288 +193,20 @@ impl Desk {
     }
 }
 
-impl Warden for Desk {
-    fn status(&self) -> Status {
-        let now = Timestamp::now();
-        let pinned = self.pinned.get();
-        let counts = self.stats.snapshot();
-        let mode = match self.mode.get(now) {
-            Mode::Enforce => wire::Mode { kind: wire::ModeKind::Enforce, until: None, reason: None },
-            Mode::Observe { until, reason, .. } => wire::Mode {
-                kind: wire::ModeKind::Observe,
-                until: Some(until.to_string()),
-                reason: Some(reason),
-            },
-        };
-        let connected = self.journal.is_connected();
-        let damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let state = match (&pinned, connected) {
-            (Some(_), true) => wire::State::Ready,
-            (None, _) | (_, false) => wire::State::Degraded,
-        };
-        let bins = counts.histogram.iter();
-        Status {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            state,
-            mode,
-            trust: pinned.as_ref().map(|pinned| wire::Trust {
-                version: pinned.trust().version(),
-                digest: pinned.trust().digest().to_string(),
-                expires: pinned.trust().expires().map(|end| end.to_string()),
-            }),
-            policy: pinned
-                .as_ref()
-                .map(|pinned| wire::Policy { digest: pinned.policy_digest().to_string() }),
-            marks: wire::Marks { held_files: self.table.files() as u64, watched_filesystems: 1 },
-            generations: self.generations(),
-            generations_omitted: 0,
-            pending: self.queue.pending().iter().map(ToString::to_string).collect(),
-            gate: wire::Gate {
-                requests: counts.allowed + counts.denied,
-                allowed: counts.allowed,
-                denied: counts.denied,
-                histogram: bins
-                    .map(|(bound, count)| wire::Bin { upper_us: *bound, count: *count })
-                    .collect(),
-                max_us: counts.slowest,
-            },
-            memory_kib: memory_kib(),
-            journal: if connected { wire::JournalState::Connected } else { wire::JournalState::Lost },
-            damage,
-        }
-        .bounded()
-    }
-
-    fn verdicts(&self, limit: usize) -> Vec<VerdictSummary> {
-        let admissions = self.admissions.lock().unwrap_or_else(PoisonError::into_inner);
-        let rules = self.table.rules();
-        let summaries = admissions.latest().take(limit).map(|summary| {
-            let mut reasons = BTreeMap::<String, u64>::new();
-            for finding in &summary.findings {
-                if let Some(code) = finding.get("reason").and_then(|it| it.as_str()) {
-                    *reasons.entry(code.to_owned()).or_insert(0) += 1;
-                }
-            }
-            VerdictSummary {
-                toplevel: summary.key.toplevel.clone(),
-                generation: None,
-                verdict: match summary.outcome {
-                    Outcome::Admitted => wire::Answer::Admit,
-                    Outcome::Denied => wire::Answer::Deny,
-                },
-                decided: summary.decided.to_string(),
-                in_force: rules.is_some_and(|rules| {
-                    rules.trust.to_string() == summary.key.trust
-                        && rules.policy.to_string() == summary.key.policy
-                }),
-                reasons: reasons
-                    .into_iter()
-                    .map(|(code, count)| wire::ReasonCount { code, count })
-                    .collect(),
-                trust_digest: summary.key.trust.clone(),
-                policy_digest: summary.key.policy.clone(),
-            }
-        });
-        summaries.collect()
-    }
-
-    fn quarantine_list(&self) -> Result<Vec<QuarantineEntry>, Refusal> {
-        self.with_quarantine(|quarantine| {
-            let (held, _) = quarantine.list().map_err(Refusal::refused)?;
-            Ok(held.iter().map(entry).collect())
-        })
-    }
-
-    fn quarantine_show(&self, name: &str) -> Result<QuarantineRecord, Refusal> {
-        let id = identified(name)?;
-        self.with_quarantine(|quarantine| {
-            let held = quarantine.show(&id).map_err(Refusal::refused)?;
-            let entry = entry(&held);
-            let admissions = self.admissions.lock().unwrap_or_else(PoisonError::into_inner);
-            let summary = admissions.latest().find(|it| it.key.toplevel == entry.toplevel);
-            let text = |finding: &serde_json::Value, key: &str| {
-                finding.get(key).and_then(|it| it.as_str()).unwrap_or_default().to_owned()
-            };
-            let findings = summary.into_iter().flat_map(|it| &it.findings).map(|it| FindingSummary {
-                reason: text(it, "reason"),
-                store_path: text(it, "store_path"),
-                detail: text(it, "detail"),
-            });
-            Ok(QuarantineRecord { findings: findings.collect(), entry })
-        })
-    }
-
-    fn check_receipts(&self, _: Caller) -> Result<ReceiptsChecked, Refusal> {
-        Ok(match Receipts::verify(&self.places) {
-            Ok(checked) => ReceiptsChecked { receipts: checked.lines, broken: None },
-            Err((file, broken)) => ReceiptsChecked {
-                receipts: broken.line.saturating_sub(1),
-                broken: Some(wire::ChainBreak {
-                    file: file.display().to_string(),
-                    line: broken.line,
-                    problem: broken.fault.to_string(),
-                }),
-            },
-        })
-    }
-
-    fn verify(&self, _: Caller, target: &str, again: Again) -> Result<PendingReport, Refusal> {
-        let toplevel = Target::parse(target)
-            .resolve(&self.places.location)
-            .map_err(|error| Refusal::NotFound { name: error.to_string() })?;
-        let (sender, receiver) = tokio::sync::oneshot::channel();
-        let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
-        if subscribers.len() >= 64 {
-            return Err(Refusal::Busy);
-        }
-        subscribers.push((toplevel.clone(), sender));
-        drop(subscribers);
-        match again {
-            Again::Always => self.table.forget(&toplevel),
-            Again::IfUnknown => {}
-        }
-        self.queue.want(toplevel, Urgency::Waited);
-        Ok(receiver)
-    }
-
-    fn reload(&self, caller: Caller) -> Result<(), Refusal> {
-        let _ = self.asks.try_send(Ask::Scan);
-        self.say(&Event::new(EventKind::Reloaded), caller)
-    }
-
-    fn observe(&self, caller: Caller, length: Duration, reason: &str) -> Result<Timestamp, Refusal> {
-        let now = Timestamp::now();
-        let mode = Mode::observe(now, length.min(LONGEST_OBSERVE), reason.to_owned());
-        let Mode::Observe { until, .. } = &mode else {
-            return Err(Refusal::refused("no such time"));
-        };
-        let until = *until;
-        let event = Event::new(EventKind::ObserveStarted)
-            .with(Field::Until, until)
-            .with(Field::Why, reason)
-            .with(Field::Mode, "observe");
-        // Said before it holds: who cannot be heard may not let others through.
-        self.say(&event, caller)?;
-        self.mode.set(mode);
-        Ok(until)
-    }
-
-    fn end_observe(&self, caller: Caller) -> Result<(), Refusal> {
-        self.mode.set(Mode::Enforce);
-        let event = Event::new(EventKind::ObserveEnded).with(Field::Mode, "enforce");
-        self.say(&event, caller)
-    }
-
-    fn quarantine_release(&self, caller: Caller, name: &str) -> Result<(), Refusal> {
-        let id = identified(name)?;
-        self.with_quarantine(|it| it.release(&id, Timestamp::now()).map_err(Refusal::refused))?;
-        let _ = self.asks.try_send(Ask::Scan);
-        self.say(&Event::new(EventKind::QuarantineReleased).with(Field::Quarantined, name), caller)
-    }
-
-    fn quarantine_drop(&self, caller: Caller, name: &str) -> Result<(), Refusal> {
-        let id = identified(name)?;
-        self.with_quarantine(|it| it.discard(&id).map_err(Refusal::refused))?;
-        self.say(&Event::new(EventKind::QuarantineDropped).with(Field::Quarantined, name), caller)
-    }
-
-    fn proposal(&self, _: Caller) -> Result<ProposalReply, Refusal> {
-        let pinned = self.pinned()?;
-        let Some(proposal) = pinned.proposal(&self.places).map_err(Refusal::refused)? else {
-            return Ok(ProposalReply::default());
-        };
-        let file = |change: Change, name: &str, pinned: String| ProposedFile {
-            file: self.places.proposals.join(name).display().to_string(),
-            digest: change.digest.to_string(),
-            pinned_digest: Some(pinned),
-            difference: change.difference,
-            problem: None,
-        };
-        let (trust, policy) = (pinned.trust().digest(), pinned.policy_digest());
-        Ok(ProposalReply {
-            trust: proposal.trust.map(|it| file(it, "trust.toml", trust.to_string())),
-            policy: proposal.policy.map(|it| file(it, "policy.toml", policy.to_string())),
-        })
-    }
-
-    fn accept(&self, caller: Caller, what: What, digest: &str) -> Result<(), Refusal> {
-        let pinned = self.pinned()?;
-        let now = Timestamp::now();
-        let accepted = match what {
-            What::Trust => pinned.accept_trust(&self.places, digest, now),
-            What::Policy => pinned.accept_policy(&self.places, digest, now),
-        };
-        let accepted = accepted.map_err(Refusal::refused)?;
-        let event = Event::new(EventKind::RulesAccepted)
-            .with(Field::What, what.word())
-            .with(Field::TrustDigest, accepted.trust().digest())
-            .with(Field::PolicyDigest, accepted.policy_digest());
-        self.put(accepted);
-        self.say(&event, caller)
-    }
-
-    fn pin(&self, caller: Caller, trust_digest: &str, policy_digest: &str) -> Result<(), Refusal> {
-        let read = |name: &str| {
-            narwarden_linux::trusted_file::read(&self.places.proposals.join(name), 1 << 20)
-                .map_err(Refusal::refused)
-        };
-        let (trust, policy) = (read("trust.toml")?.text, read("policy.toml")?.text);
-        let digest = |text: &str| narwarden_core::trust::RulesDigest::of(text).to_string();
-        if digest(&trust) != trust_digest || digest(&policy) != policy_digest {
-            return Err(Refusal::refused("the files are others by now: look at them again"));
-        }
-        let pinned = Pinned::pin(&self.places, &trust, &policy, Timestamp::now())
-            .map_err(Refusal::refused)?;
-        let event = Event::new(EventKind::RulesPinned)
-            .with(Field::TrustVersion, pinned.trust().version())
-            .with(Field::TrustDigest, trust_digest)
-            .with(Field::PolicyDigest, policy_digest);
-        self.mode.set(first_mode(&pinned, Timestamp::now()));
-        self.put(pinned);
-        self.say(&event, caller)
-    }
-}
-
-/// A first installation observes for a week, unless its policy says otherwise.
+/// The mode that the policy says: denials hold, or begin to at a moment that was fixed when it was pinned.
 #[must_use]
-pub fn first_mode(pinned: &Pinned, now: Timestamp) -> Mode {
-    const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
-    let gate = pinned.gate();
-    let rest = |end: Timestamp| Duration::try_from(end.duration_since(now)).unwrap_or_default();
-    match gate.mode {
-        PolicyMode::Enforce => Mode::Enforce,
-        PolicyMode::Observe => {
-            let length = gate.observe_until.map_or(WEEK, rest);
-            Mode::observe(now, length, "the policy says so".to_owned())
+pub fn pinned_mode(pinned: &Pinned, now: Timestamp) -> Mode {
+    let mode = pinned.gate().mode;
+    let Some(end) = mode.observes_until(pinned.since(), pinned.changed()) else {
+        return Mode::Enforce;
+    };
+    let why = match mode {
+        PolicyMode::Observe(ObserveEnd::AfterEnrolment) => "the first week after the enrolment",
+        PolicyMode::Observe(ObserveEnd::AfterChange | ObserveEnd::At(_)) | PolicyMode::Enforce => {
+            "the policy says so"
         }
-    }
-}
-
-fn identified(name: &str) -> Result<Id, Refusal> {
-    Id::parse(name).ok_or_else(|| Refusal::NotFound { name: name.to_owned() })
-}
-
-fn entry(held: &Held) -> QuarantineEntry {
-    let record = held.record.as_ref();
-    let of = |get: fn(&crate::quarantine::Record) -> String| record.map(get).unwrap_or_default();
-    QuarantineEntry {
-        name: held.id.as_str().to_owned(),
-        profile: of(|it| it.was.profile.clone()),
-        generation: of(|it| it.was.link.clone()),
-        toplevel: of(|it| it.toplevel.clone().unwrap_or_default()),
-        moved: of(|it| it.rejected.to_string()),
-        reason: of(|it| it.reason.clone()),
-    }
-}
-
-fn memory_kib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|rest| rest.split_whitespace().next()).and_then(|kib| kib.parse().ok()).unwrap_or(0)
-}
-
-/// The toplevels that a change of the clock makes unknown again.
-pub fn forget_by_clock(table: &Table, queue: &Queue, toplevels: impl Iterator<Item = StorePath>) {
-    table.forget_all();
-    toplevels.for_each(|toplevel| queue.want(toplevel, Urgency::Ahead));
+    };
+    // No later than a week, or than the date: a clock that is set back makes neither longer.
+    let length = Duration::try_from(end.duration_since(now)).unwrap_or_default();
+    Mode::observe(now, length, why.to_owned())
 }

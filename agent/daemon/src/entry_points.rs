@@ -1,7 +1,9 @@
 //! Which files of a toplevel, when run, activate it.
 //!
 //! In: the store directory, held open, and a store path. Out: what the names in [`NAMES`] resolve to inside the
-//! store, by inode, so that a hard link, another mount namespace or another way there makes no difference.
+//! store, by inode, so that a hard link, another mount namespace or another way there makes no difference. What lies
+//! under such a name in another toplevel is that one's entry point and not this one's: whoever can add a store path
+//! can let its links lead anywhere, and must not take part in what becomes of the files of others.
 //!
 //! `init` is not among the names: it can be systemd itself, and with `auto-optimise-store` it shares its inode even
 //! where it is a copy. A link that leads out of the store is refused, never followed. Files are held with `O_PATH`,
@@ -27,8 +29,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 /// What activates a toplevel, below it.
-pub const NAMES: [&str; 7] = [
+pub const NAMES: [&str; 8] = [
     "activate",
+    "activate-rs",
     "bin/.switch-to-configuration-wrapped",
     "bin/apply",
     "bin/switch-to-configuration",
@@ -63,20 +66,27 @@ pub struct EntryPoint {
     pub file: OwnedFd,
     /// What it is known by.
     pub id: FileId,
-    /// The store path that the file lies in, which is another one where links lead there.
-    pub owner: StorePath,
+    /// Where it lies.
+    pub lies: Lies,
     /// How many names the file has. More than one: other paths may have the same contents and share the inode.
     pub links: u64,
+}
+
+/// Where an entry point lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lies {
+    /// In the toplevel itself.
+    Here,
+    /// In a store path that is no toplevel: it may be anybody's program.
+    In(StorePath),
 }
 
 /// All that can be run to activate a store path.
 #[derive(Debug, Default)]
 #[must_use]
 pub struct Surface {
-    /// Its own entry points, and those that lie in other store paths.
+    /// Its own entry points, and those that lie in store paths that are no toplevels.
     pub entry_points: Vec<EntryPoint>,
-    /// The program that all generations share, where names lead to it.
-    pub shared: Vec<EntryPoint>,
     /// The toplevels of its specialisations, which have entry points of their own.
     pub specialisations: Vec<StorePath>,
     /// Names that are there and lead to nothing that could be held.
@@ -106,16 +116,39 @@ pub fn open_store(path: &Path) -> io::Result<OwnedFd> {
 /// # Errors
 /// When that cannot be found out.
 pub fn role(store: impl AsFd, base_name: &str) -> Result<Role, ResolveError> {
+    /// A program may be called `bin/apply`; none lies at the root of its store path under one of these names.
+    const TELLING: [&str; 6] = [
+        "nixos-version",
+        "activate",
+        "activate-rs",
+        "deploy-rs-activate",
+        "dry-activate",
+        "prepare-root",
+    ];
     let Ok(path) = StorePath::from_base_name(base_name) else { return Ok(Role::Other) };
-    let has = |name| present(&store, &path, name);
-    if has("nixos-version")? == Presence::There || has("activate")? == Presence::There {
+    for name in TELLING {
+        if present(&store, &path, name)? == Presence::There {
+            return Ok(Role::Toplevel);
+        }
+    }
+    if present(&store, &path, "bin/.switch-to-configuration-wrapped")? == Presence::There {
         return Ok(Role::Toplevel);
     }
-    Ok(match (has(SWITCH)?, has("bin/.switch-to-configuration-wrapped")?) {
-        (Presence::There, Presence::There) => Role::Toplevel,
-        (Presence::There, Presence::Missing) => Role::SwitchProgram,
-        (Presence::Missing, _) => Role::Other,
-    })
+    match resolve(&store, &path, SWITCH).and_then(Found::into_file) {
+        Ok(found) if found.owner == path && found.inside == SWITCH.as_bytes() => {
+            Ok(Role::SwitchProgram)
+        }
+        Err(ResolveError::Missing) => Ok(Role::Other),
+        Err(error @ ResolveError::Io { .. }) => Err(error),
+        // A link: whatever it leads to is run by its name.
+        Ok(_)
+        | Err(
+            ResolveError::Escape { .. }
+            | ResolveError::ForeignMount
+            | ResolveError::NoProgram { .. }
+            | ResolveError::TooManySteps,
+        ) => Ok(Role::Toplevel),
+    }
 }
 
 /// Whether the store path of this base name can be activated.
@@ -132,24 +165,36 @@ pub fn is_toplevel(store: impl AsFd, base_name: &str) -> Result<bool, ResolveErr
 /// When the system refuses to tell. What it tells of single names is in [`Surface::refused`].
 pub fn entry_points(store: impl AsFd, toplevel: &StorePath) -> Result<Surface, ResolveError> {
     let mut surface = Surface::default();
-    for name in NAMES {
-        surface.look_at(&store, toplevel, name.to_owned())?;
-    }
-    for name in specialisations(&store, toplevel, &mut surface)? {
-        match resolve(&store, toplevel, &name) {
-            Ok(Found { owner, inside, .. }) if inside.is_empty() && owner != *toplevel => {
-                surface.specialisations.push(owner);
+    let mut ahead = vec![String::new()];
+    let mut specialisations_seen = 0;
+    // Specialisations are toplevels of their own; where one is not, what activates it lies in here.
+    while let Some(prefix) = ahead.pop() {
+        for name in NAMES {
+            surface.look_at(&store, toplevel, format!("{prefix}{name}"))?;
+        }
+        for name in specialisations(&store, toplevel, &prefix, &mut surface)? {
+            specialisations_seen += 1;
+            if specialisations_seen > MOST_SPECIALISATIONS {
+                surface.refused.push(Refused { name, error: ResolveError::TooManySteps });
+                return Ok(surface);
             }
-            // Not a path of its own: what activates it lies in here.
-            Ok(_) => {
-                for entry in NAMES {
-                    surface.look_at(&store, toplevel, format!("{name}/{entry}"))?;
-                }
+            match resolve(&store, toplevel, &name) {
+                Ok(found) if found.owner == *toplevel => ahead.push(format!("{name}/")),
+                Ok(found) => surface.specialisations.push(found.owner),
+                Err(error) => surface.refuse(name, error)?,
             }
-            Err(error) => surface.refuse(name, error)?,
         }
     }
     Ok(surface)
+}
+
+/// The program of a store path that holds nothing else ([`Role::SwitchProgram`]).
+///
+/// # Errors
+/// When there is none, or the system refuses to tell.
+pub fn switch_program(store: impl AsFd, path: &StorePath) -> Result<EntryPoint, ResolveError> {
+    let Found { file, id, links, .. } = resolve(store, path, SWITCH).and_then(Found::into_file)?;
+    Ok(EntryPoint { name: SWITCH.to_owned(), file, id, lies: Lies::Here, links })
 }
 
 impl Surface {
@@ -164,10 +209,17 @@ impl Surface {
             Err(error) => return self.refuse(name, error),
         };
         let Found { file, id, owner, inside, links, .. } = found;
-        let elsewhere = owner != *toplevel && inside == SWITCH.as_bytes();
-        let shared = elsewhere && role(&store, owner.base_name())? == Role::SwitchProgram;
-        let list = if shared { &mut self.shared } else { &mut self.entry_points };
-        list.push(EntryPoint { name, file, id, owner, links });
+        let lies = if owner == *toplevel {
+            Lies::Here
+        } else {
+            let own = str::from_utf8(&inside).is_ok_and(is_entry_point);
+            match role(&store, owner.base_name())? {
+                Role::Toplevel if own => return Ok(()),
+                Role::SwitchProgram if inside == SWITCH.as_bytes() => return Ok(()),
+                Role::Toplevel | Role::SwitchProgram | Role::Other => Lies::In(owner),
+            }
+        };
+        self.entry_points.push(EntryPoint { name, file, id, lies, links });
         Ok(())
     }
 
@@ -193,6 +245,17 @@ enum Presence {
     Missing,
 }
 
+/// Whether a file of this name, below a toplevel or one of its specialisations, activates it.
+#[must_use]
+pub fn is_entry_point(name: &str) -> bool {
+    let mut name = name;
+    while let Some(rest) = name.strip_prefix("specialisation/") {
+        let Some((_, below)) = rest.split_once('/') else { return false };
+        name = below;
+    }
+    NAMES.contains(&name)
+}
+
 /// Whether there is such a name, wherever it leads.
 fn present(store: impl AsFd, path: &StorePath, name: &str) -> Result<Presence, ResolveError> {
     match resolve(store, path, name) {
@@ -208,16 +271,17 @@ fn present(store: impl AsFd, path: &StorePath, name: &str) -> Result<Presence, R
     }
 }
 
-/// The names below `specialisation/`.
+/// The names below a `specialisation/`.
 fn specialisations(
     store: impl AsFd,
     toplevel: &StorePath,
+    prefix: &str,
     surface: &mut Surface,
 ) -> Result<Vec<String>, ResolveError> {
-    const DIRECTORY: &str = "specialisation";
-    let directory = match resolve(&store, toplevel, DIRECTORY).and_then(Found::into_directory) {
+    let place = format!("{prefix}specialisation");
+    let directory = match resolve(&store, toplevel, &place).and_then(Found::into_directory) {
         Ok(directory) => directory,
-        Err(error) => return surface.refuse(DIRECTORY.to_owned(), error).map(|()| Vec::new()),
+        Err(error) => return surface.refuse(place, error).map(|()| Vec::new()),
     };
     let failed = |operation| move |errno: rustix::io::Errno| ResolveError::io(operation, errno);
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -231,9 +295,9 @@ fn specialisations(
         if name == b"." || name == b".." {
             continue;
         }
-        let whole = format!("{DIRECTORY}/{}", String::from_utf8_lossy(name));
+        let whole = format!("{place}/{}", String::from_utf8_lossy(name));
         let text = std::ffi::OsStr::from_bytes(name).to_str();
-        if names.len() == MOST_SPECIALISATIONS || text.is_none() {
+        if names.len() > MOST_SPECIALISATIONS || text.is_none() {
             // Nix would not make such a name, nor a system so many: whoever did has to say so to an operator.
             surface.refused.push(Refused { name: whole, error: ResolveError::TooManySteps });
             break;

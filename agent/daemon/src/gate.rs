@@ -8,25 +8,30 @@
 //! so that nothing but activation can ever hang; `hold` sees every opening of the entry points of toplevels that
 //! are not admitted, and outlives the process in systemd's descriptor store, so that those stay shut.
 
+mod attempt;
+mod decide;
 mod passed;
+mod pause;
 mod scans;
+mod settings;
 mod stats;
 mod subject;
 
-pub use scans::Scans;
+pub use attempt::{Action, Attempt};
+pub use pause::Pause;
+pub use scans::{Loss, Scans};
+pub use settings::Settings;
 pub use stats::{Snapshot, Stats};
 
-use crate::mode::ModeCell;
-use crate::table::{Answer, Identity, Looked, Role, Table};
+use crate::table::{Identity, Table};
+use decide::Decision;
 use jiff::Timestamp;
 use narwarden_core::store_path::StorePath;
-use narwarden_linux::fanotify::{Access, Event, EventBuffer, Group, Lasting, Request};
-use narwarden_linux::file_id::FileId;
+use narwarden_linux::fanotify::{Event, EventBuffer, Group, Lasting, Request};
 use narwarden_linux::process::Process;
-use narwarden_linux::wake::Wake;
+use narwarden_linux::wake::{Rung, Wake};
 use passed::Passed;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::{Duration, Instant};
@@ -34,60 +39,18 @@ use std::time::{Duration, Instant};
 /// What the gate asks of those who may read the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
-    /// Look whether this store path is a toplevel, and make its entry points known.
+    /// Look whether this store path is a toplevel, and make its entry points known: somebody waits.
     Look(StorePath),
     /// Decide about this toplevel now: somebody waits.
     Decide(StorePath),
     /// Read the profile links again.
     Scan,
+    /// The kernel's queue was full: requests were answered without us, and nobody knows which.
+    Overflowed,
     /// A verdict on this toplevel is in the table: its marks and links must follow.
     Settled(StorePath),
-    /// Something new is in the store directory: look whether it is a toplevel.
+    /// Something changed in the store directory: look whether it is, or was, a toplevel.
     Appeared(StorePath),
-}
-
-impl Ask {
-    /// The store path that it is about.
-    #[must_use]
-    pub fn subject(&self) -> Option<StorePath> {
-        match self {
-            Self::Look(path) | Self::Decide(path) | Self::Settled(path) | Self::Appeared(path) => {
-                Some(path.clone())
-            }
-            Self::Scan => None,
-        }
-    }
-}
-
-impl Attempt {
-    fn of(request: &Request, toplevel: Option<StorePath>, action: Action) -> Self {
-        let file = subject::name(request.file()).map(|name| name.display().to_string());
-        Self { toplevel, action, process: Process::of(request), file }
-    }
-}
-
-/// What became of an attempt, for journal and terminal.
-#[derive(Clone, Debug)]
-pub struct Attempt {
-    /// What was to be activated.
-    pub toplevel: Option<StorePath>,
-    /// What the gate did.
-    pub action: Action,
-    /// Who tried.
-    pub process: Process,
-    /// The file that was to be run or read, by the name that the kernel gives it.
-    pub file: Option<String>,
-}
-
-/// What the gate did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Let it run.
-    Allowed,
-    /// Refused, and why.
-    Denied(Arc<str>),
-    /// Let it run although it would have been refused: the mode is observe.
-    WouldDeny(Arc<str>),
 }
 
 /// Everything that the gate works with.
@@ -101,18 +64,16 @@ pub struct Gate {
     pub hold: Group,
     /// Rings when the table changed.
     pub wake: Arc<Wake>,
-    /// Whether denials hold.
-    pub mode: Arc<ModeCell>,
-    /// Programs that may read what is not admitted: Nix itself.
-    pub readers: Arc<std::sync::RwLock<Vec<FileId>>>,
-    /// How long a request waits.
-    pub deadline: Duration,
+    /// Whether denials hold, and for how long a request waits.
+    pub settings: Arc<Settings>,
     /// To those who may read the store.
     pub asks: SyncSender<Ask>,
     /// To journal and terminal.
     pub attempts: SyncSender<Attempt>,
     /// Which scans of the profiles are done.
     pub scans: Arc<Scans>,
+    /// When to stand still.
+    pub pause: Arc<Pause>,
     /// What it counted.
     pub stats: Arc<Stats>,
 }
@@ -121,34 +82,29 @@ pub struct Gate {
 const MOST_WAITING: usize = 1024;
 /// How long to sleep when nothing happens, so that the heart is seen to beat.
 const BEAT: Duration = Duration::from_secs(1);
+/// When a question is asked once more: it may have been lost in a full queue.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// A request without an answer yet.
 struct Waiting {
     request: Request,
     since: Instant,
-    from: From,
+    from: Origin,
     /// The scan that must be done before it may be allowed; none is asked for while the file is not known.
     scan: Option<u64>,
+    /// The last look that began before the request came; what it found may have changed since.
+    look: Option<u64>,
+    asked: Option<(Ask, Instant)>,
+    /// Who asks, once that mattered.
+    process: Option<Process>,
 }
 
 /// Which group a request came from.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum From {
+enum Origin {
     Watch,
     /// So the file was an entry point of something unadmitted, now or in a predecessor's time.
     Hold,
-}
-
-/// What to do with a request now.
-enum Decision {
-    /// Let it through; it concerns nobody.
-    Ignore,
-    /// Let it through, and see the next one too.
-    Read,
-    /// An activation goes ahead.
-    Activate(StorePath),
-    Deny(Option<StorePath>, Arc<str>),
-    Wait(Ask),
 }
 
 impl Gate {
@@ -162,32 +118,41 @@ impl Gate {
         let mut passed = Passed::default();
         loop {
             self.sleep(&waiting)?;
+            self.pause.keep();
             self.stats.beat();
-            self.wake.clear();
-            for (group, from) in [(&self.watch, From::Watch), (&self.hold, From::Hold)] {
+            let rung = self.wake.clear();
+            for (group, from) in [(&self.watch, Origin::Watch), (&self.hold, Origin::Hold)] {
                 for event in group.read(&mut buffer)? {
                     match event {
                         Event::Request(request) => {
                             self.take(request, from, &mut waiting, &mut passed);
                         }
                         Event::Overflow => {
-                            // Requests were answered by the kernel itself; what they were nobody knows.
                             self.stats.overflow();
-                            self.ask(Ask::Scan);
+                            self.ask(Ask::Overflowed);
                         }
                         Event::Garbled | Event::Notice => self.stats.garbled(),
                     }
                 }
             }
-            let held = std::mem::take(&mut waiting);
-            for one in held {
+            // Only what was learned, or time, can change an answer: else each execution would cost as many looks as
+            // there are requests that wait.
+            let deadline = self.settings.deadline();
+            let is_due = |one: &Waiting| {
+                let asked = one.asked.as_ref().is_none_or(|(_, at)| at.elapsed() >= AGAIN);
+                rung == Rung::Yes || asked || one.since.elapsed() >= deadline
+            };
+            let (due, rest) = std::mem::take(&mut waiting).into_iter().partition(is_due);
+            waiting = rest;
+            for one in due {
                 self.again(one, &mut waiting, &mut passed);
             }
         }
     }
 
     fn sleep(&self, waiting: &[Waiting]) -> std::io::Result<()> {
-        let nearest = waiting.iter().map(|it| it.since + self.deadline).min();
+        let deadline = self.settings.deadline();
+        let nearest = waiting.iter().map(|it| it.since + deadline).min();
         let rest =
             nearest.map_or(BEAT, |at| at.saturating_duration_since(Instant::now()).min(BEAT));
         let timeout = Timespec::try_from(rest).ok();
@@ -202,138 +167,114 @@ impl Gate {
         }
     }
 
-    fn take(&self, request: Request, from: From, waiting: &mut Vec<Waiting>, passed: &mut Passed) {
-        let begin = Instant::now();
-        self.again(Waiting { request, since: begin, from, scan: None }, waiting, passed);
-        self.stats.answered(begin.elapsed());
+    fn take(
+        &self,
+        request: Request,
+        from: Origin,
+        waiting: &mut Vec<Waiting>,
+        passed: &mut Passed,
+    ) {
+        let since = Instant::now();
+        let one =
+            Waiting { request, since, from, scan: None, look: None, asked: None, process: None };
+        self.again(one, waiting, passed);
+        self.stats.answered(since.elapsed());
     }
 
     /// Looks at a request, for the first time or once more.
     fn again(&self, mut one: Waiting, waiting: &mut Vec<Waiting>, passed: &mut Passed) {
-        let decision = self.decide(&mut one, passed);
-        let request = &one.request;
-        match decision {
+        match self.decide(&mut one, passed) {
             Decision::Ignore => {
-                // Should a mark fail, the next execution asks again.
-                let _ = match one.from {
-                    From::Watch => self.watch.ignore_file(request.file(), Lasting::Evictable),
-                    From::Hold => self.hold.release_file(request.file()),
-                };
+                self.ignore(&one);
                 self.allow(one.request);
             }
-            Decision::Read => self.allow(one.request),
+            Decision::Pass => self.allow(one.request),
             Decision::Activate(toplevel) => {
-                let attempt = Attempt::of(request, Some(toplevel), Action::Allowed);
-                passed.admit(request);
-                self.allow(one.request);
-                self.report(attempt);
+                passed.admit(&one.request);
+                self.let_through(one, Some(toplevel), Action::Allowed);
             }
-            Decision::Deny(toplevel, why) => self.refuse(one.request, toplevel, why),
-            Decision::Wait(ask) if self.mode.observes(Timestamp::now()) => {
-                self.ask(ask.clone());
-                let why = Action::WouldDeny("not verified yet".into());
-                let attempt = Attempt::of(request, ask.subject(), why);
-                passed.admit(request);
-                self.allow(one.request);
-                if attempt.toplevel.is_some() {
-                    self.report(attempt);
-                }
+            Decision::Deny(toplevel, why) => self.refuse(one, toplevel, why, passed),
+            Decision::Wait { ask, toplevel, why } => {
+                self.wait(one, ask, toplevel, why, waiting, passed);
             }
-            Decision::Wait(ask) => self.wait(one, ask, waiting),
         }
     }
 
-    fn wait(&self, one: Waiting, ask: Ask, waiting: &mut Vec<Waiting>) {
-        let toplevel = ask.subject();
-        if one.since.elapsed() >= self.deadline {
-            let why = "still verifying, and the deadline is over: run it again in a moment";
-            return self.refuse(one.request, toplevel, why.into());
+    fn ignore(&self, one: &Waiting) {
+        let file = one.request.file();
+        // Should a mark fail, the next execution asks again.
+        let _ = match one.from {
+            Origin::Watch => self.watch.ignore_file(file, Lasting::Evictable),
+            Origin::Hold => self.hold.release_file(file),
+        };
+        // It may have become an entry point between the look and the mark.
+        if Identity::of(file).is_ok_and(|file| self.table.role(file).is_some()) {
+            let _ = self.watch.heed_file(file);
+            let _ = self.hold.hold_file(file);
+        }
+    }
+
+    fn wait(
+        &self,
+        mut one: Waiting,
+        ask: Ask,
+        toplevel: Option<StorePath>,
+        why: Arc<str>,
+        waiting: &mut Vec<Waiting>,
+        passed: &mut Passed,
+    ) {
+        // Asked once: whoever answers rings, and each answer leads here again.
+        let asked = one.asked.as_ref();
+        if asked.is_none_or(|(before, at)| *before != ask || at.elapsed() >= AGAIN) {
+            self.ask(ask.clone());
+            one.asked = Some((ask, Instant::now()));
+        }
+        if self.settings.mode.observes(Timestamp::now()) {
+            // Whether a file activates at all is found out even so: else nobody would know what would be denied.
+            match toplevel {
+                Some(_) => return self.refuse(one, toplevel, why, passed),
+                None if one.since.elapsed() >= OBSERVED => return self.allow(one.request),
+                None => {}
+            }
+        }
+        if one.since.elapsed() >= self.settings.deadline() {
+            let why = format!("{why}, and the deadline is over: run it again in a moment");
+            return self.refuse(one, toplevel, why.into(), passed);
         }
         if waiting.len() >= MOST_WAITING {
-            return self.refuse(one.request, toplevel, "too many activations at once".into());
+            return self.refuse(one, toplevel, "too many activations at once".into(), passed);
         }
-        self.ask(ask);
         waiting.push(one);
     }
 
-    fn decide(&self, one: &mut Waiting, passed: &mut Passed) -> Decision {
-        let Waiting { request, from, scan, .. } = one;
-        if request.pid() == std::process::id() {
-            return Decision::Read;
+    fn refuse(
+        &self,
+        one: Waiting,
+        toplevel: Option<StorePath>,
+        why: Arc<str>,
+        passed: &mut Passed,
+    ) {
+        if self.settings.mode.observes(Timestamp::now()) {
+            // What it goes on to run is part of it.
+            passed.admit(&one.request);
+            return self.let_through(one, toplevel, Action::WouldDeny(why));
         }
-        // A file that cannot be told from others is none that anybody made known, and may be any of them.
-        let Ok(file) = Identity::of(request.file()) else {
-            return Decision::Deny(None, "the file cannot be identified".into());
-        };
-        match (self.table.role(file), request.kind()) {
-            (Some(Role::EntryPoint(_)), Access::Open) if self.may_read(request) => Decision::Read,
-            (Some(Role::EntryPoint(toplevels)), Access::Open | Access::Exec) => {
-                self.activation(&toplevels, *scan.get_or_insert_with(|| self.ask_scan()))
-            }
-            (Some(Role::Shared), Access::Exec) => shared(request, passed),
-            (Some(Role::Shared), Access::Open) => Decision::Read,
-            // It was held for a reason that is not known yet.
-            (None, _) if *from == From::Hold && !self.scans.is_all_known() => {
-                Decision::Wait(Ask::Scan)
-            }
-            (None, Access::Open | Access::Exec) => self.unknown(request),
-        }
+        let waited = one.since.elapsed();
+        let attempt = Attempt::of(&one.request, toplevel, Action::Denied(why), waited);
+        self.stats.denied();
+        let _ = one.request.deny();
+        self.report(attempt);
     }
 
-    /// What stands in the profiles now is what counts, so it is read after the request came.
-    fn ask_scan(&self) -> u64 {
-        let scan = self.scans.ask();
-        self.ask(Ask::Scan);
-        scan
-    }
-
-    fn activation(&self, toplevels: &BTreeSet<StorePath>, scan: u64) -> Decision {
-        let Some(toplevel) = toplevels.first().cloned() else { return Decision::Ignore };
-        match self.table.answer(toplevels, Timestamp::now()) {
-            Answer::Denied(why) => Decision::Deny(Some(toplevel), why),
-            Answer::Unknown => Decision::Wait(Ask::Decide(toplevel)),
-            Answer::Admitted if !self.scans.is_done(scan) => Decision::Wait(Ask::Scan),
-            Answer::Admitted => match self.table.obstacle() {
-                Some(why) => Decision::Deny(Some(toplevel), why),
-                None => Decision::Activate(toplevel),
-            },
-        }
-    }
-
-    /// A file that nobody made known. Its path is a hint at what to look at, and proves nothing.
-    fn unknown(&self, request: &Request) -> Decision {
-        let Some(path) = subject::hinted(request.file()) else { return Decision::Ignore };
-        match self.table.looked(&path) {
-            None => Decision::Wait(Ask::Look(path)),
-            Some(Looked::NoToplevel) => Decision::Ignore,
-            Some(Looked::Toplevel) => {
-                let why = "the path is an entry point's, and the file is another one";
-                Decision::Deny(Some(path), why.into())
-            }
-        }
-    }
-
-    fn may_read(&self, request: &Request) -> bool {
-        let Some(executable) = Process::of(request).executable() else { return false };
-        self.readers.read().is_ok_and(|readers| readers.contains(&executable))
+    fn let_through(&self, one: Waiting, toplevel: Option<StorePath>, action: Action) {
+        let attempt = Attempt::of(&one.request, toplevel, action, one.since.elapsed());
+        self.allow(one.request);
+        self.report(attempt);
     }
 
     fn allow(&self, request: Request) {
         self.stats.allowed();
         let _ = request.allow();
-    }
-
-    fn refuse(&self, request: Request, toplevel: Option<StorePath>, why: Arc<str>) {
-        if self.mode.observes(Timestamp::now()) {
-            let attempt = Attempt::of(&request, toplevel, Action::WouldDeny(why));
-            self.allow(request);
-            self.report(attempt);
-        } else {
-            let attempt = Attempt::of(&request, toplevel, Action::Denied(why));
-            self.stats.denied();
-            let _ = request.deny();
-            self.report(attempt);
-        }
     }
 
     /// A full queue means that the same is being asked already, over and over.
@@ -350,13 +291,5 @@ impl Gate {
     }
 }
 
-/// The program behind all entry points runs for whoever came through an admitted one, and for users who could
-/// not activate anything with it.
-fn shared(request: &Request, passed: &mut Passed) -> Decision {
-    let process = Process::of(request);
-    if process.uid().is_some_and(|uid| uid != 0) || passed.came_through(request, &process) {
-        return Decision::Read;
-    }
-    let why = "switch-to-configuration runs only through the entry point of an admitted generation";
-    Decision::Deny(None, why.into())
-}
+/// How long an execution waits, where denials do not hold, for what it would have to be told.
+const OBSERVED: Duration = Duration::from_secs(1);

@@ -1,6 +1,7 @@
 //! The warden: stands between every deploy tool and the activation of a generation.
 
 pub mod audit;
+pub mod confine;
 pub mod desk;
 pub mod engine;
 pub mod entry_points;
@@ -12,6 +13,8 @@ pub mod mode;
 pub mod places;
 pub mod policy_cell;
 pub mod quarantine;
+pub mod renewal;
+pub mod service;
 pub mod state;
 pub mod table;
 pub mod temp_root;

@@ -1,6 +1,6 @@
 //! What is pinned, replaced whole, and whether denials hold.
 
-use crate::mode::ModeCell;
+use crate::gate::Settings;
 use crate::state::pinned::Pinned;
 use jiff::Timestamp;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -9,14 +9,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 #[derive(Clone, Debug)]
 pub struct PolicyCell {
     pinned: Arc<RwLock<Option<Arc<Pinned>>>>,
-    mode: Arc<ModeCell>,
+    settings: Arc<Settings>,
 }
 
 impl PolicyCell {
     /// Nothing is pinned yet.
     #[must_use]
-    pub fn new(mode: Arc<ModeCell>) -> Self {
-        Self { pinned: Arc::default(), mode }
+    pub fn new(settings: Arc<Settings>) -> Self {
+        Self { pinned: Arc::default(), settings }
     }
 
     /// What is pinned, if anything is.
@@ -25,14 +25,15 @@ impl PolicyCell {
         self.pinned.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Replaces it.
+    /// Replaces it, and what the gate goes by.
     pub fn put(&self, pinned: Pinned) {
+        self.settings.set_deadline(pinned.gate().deadline);
         *self.pinned.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(pinned));
     }
 
     /// Whether denials are written down only.
     #[must_use]
     pub fn observes(&self) -> bool {
-        self.mode.observes(Timestamp::now())
+        self.settings.mode.observes(Timestamp::now())
     }
 }

@@ -1,138 +1,99 @@
 //! The admission table: what the gate knows.
 //!
 //! Files are known by inode, toplevels by what was decided about them. There is no key here, no policy and no
-//! database: only [`Admission`]s, which nothing but a verdict can make, and the digests of the rules that hold.
-//! Every lock is held for the time of a lookup; nobody waits for anything while holding it.
+//! database: only [`Admission`](narwarden_core::verdict::Admission)s, which nothing but a verdict can make, and the
+//! digests of the rules that hold. Every lock is held for the time of a lookup; nobody waits for anything while
+//! holding it.
 
-use jiff::{SignedDuration, Timestamp};
-use narwarden_core::reason::Reason;
+mod identity;
+mod standing;
+
+pub use identity::{Identity, Looked, Role, Shared};
+pub use standing::{Answer, RulesInForce, Standing};
+
+use jiff::Timestamp;
 use narwarden_core::store_path::StorePath;
-use narwarden_core::trust::RulesDigest;
-use narwarden_core::verdict::Admission;
 use narwarden_linux::file_id::FileId;
-use rustix::fd::AsFd;
-use rustix::fs::{AtFlags, StatxFlags, statx};
 use std::collections::{BTreeSet, HashMap};
-use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How long an admission holds. What happens to a store afterwards is for the next verification to find.
-const FRESH: SignedDuration = SignedDuration::from_mins(30);
+/// How many answers to "is this a toplevel?" are kept for those who asked.
+const MOST_LOOKED: usize = 1 << 10;
 
-/// How long a refusal is repeated without looking again.
-const REFUSED: SignedDuration = SignedDuration::from_secs(10);
-
-/// The rules that hold now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RulesInForce {
-    /// The trust set.
-    pub trust: RulesDigest,
-    /// The policy.
-    pub policy: RulesDigest,
+/// What was known when a verification began.
+#[derive(Clone, Debug)]
+pub struct Begun {
+    toplevel: StorePath,
+    rules: RulesInForce,
+    epoch: u64,
+    /// The entry points of the toplevel and of those that its closure holds, its specialisations: what is proven of
+    /// it is proven of them.
+    entry_points: HashMap<StorePath, BTreeSet<Identity>>,
 }
 
-/// What was decided about a toplevel.
-#[derive(Debug)]
-pub enum Standing {
-    /// Nothing yet; somebody is at it.
-    Pending,
-    /// It may run, for as long as the admission holds.
-    Admitted {
-        /// The proof.
-        admission: Admission,
-        /// The first moment at which one of the keys or the trust set may count otherwise.
-        until: Option<Timestamp>,
-    },
-    /// It may not.
-    Denied {
-        /// The first reason.
-        reason: Reason,
-        /// What to tell whoever tried, one line.
-        detail: String,
-        /// When that was decided.
-        decided: Timestamp,
-    },
-}
-
-/// What the gate may do with a request for a toplevel.
+/// Why nothing may be made bootable now: another generation would be with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// Let it run.
-    Admitted,
-    /// Do not.
-    Denied(Arc<str>),
-    /// Ask for a verdict and wait.
-    Unknown,
+pub enum Obstacle {
+    /// It is still being judged.
+    Pending(Arc<str>),
+    /// It was refused, or cannot be told.
+    Standing(Arc<str>),
 }
-
-/// A file, by what it will never share with another one: the number of an inode is used again when the file is
-/// gone, the moment of its birth is not (statx(2), `STATX_BTIME`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Identity {
-    file: FileId,
-    born: Option<(i64, u32)>,
-}
-
-impl Identity {
-    /// The identity of an open file.
-    ///
-    /// # Errors
-    /// What the system says of it.
-    pub fn of(file: impl AsFd) -> io::Result<Self> {
-        let found = statx(&file, "", AtFlags::EMPTY_PATH, StatxFlags::BTIME)?;
-        let known = found.stx_mask & StatxFlags::BTIME.bits() != 0;
-        let born = known.then_some((found.stx_btime.tv_sec, found.stx_btime.tv_nsec));
-        Ok(Self { file: FileId::of(file)?, born })
-    }
-}
-
-/// What a file that activates is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// An entry point of these toplevels. There are several where `nix store optimise` gave equal files one
-    /// inode; then they are the same program, and it may run if one of them may.
-    EntryPoint(BTreeSet<StorePath>),
-    /// The program that the entry points of many toplevels lead to.
-    Shared,
-}
-
-/// What a store path turned out to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Looked {
-    /// A toplevel; its entry points are known.
-    Toplevel,
-    /// Something else.
-    NoToplevel,
-}
-
-const MOST_LOOKED: usize = 1 << 16;
 
 #[derive(Debug, Default)]
 struct Inner {
-    looked: HashMap<StorePath, Looked>,
     rules: Option<RulesInForce>,
+    /// Rises when everything that was decided is forgotten.
+    epoch: u64,
     toplevels: HashMap<StorePath, Standing>,
     files: HashMap<Identity, Role>,
-    /// Specialisations, and the toplevels whose closure holds them.
+    /// The reverse of the entry points in `files`.
+    owned: HashMap<StorePath, BTreeSet<Identity>>,
+    /// Toplevels, and the admitted ones whose closure they were proven with.
     covered: HashMap<StorePath, BTreeSet<StorePath>>,
-    /// Why no generation may be made bootable now: another one, unadmitted, would be with it.
-    obstacle: Option<Arc<str>>,
+    /// Programs that can be given the shared program to run: its ELF interpreters.
+    loaders: BTreeSet<FileId>,
+    /// Toplevels of which not everything that activates could be told.
+    flaws: HashMap<StorePath, Arc<str>>,
+    /// What store paths turned out to be, and the number of the look that found it.
+    looked: HashMap<StorePath, (Looked, u64)>,
+    looks: u64,
+    obstacle: Option<Obstacle>,
 }
 
 impl Inner {
     fn answer(&self, toplevel: &StorePath, now: Timestamp) -> Answer {
-        match self.toplevels.get(toplevel) {
-            None | Some(Standing::Pending) => Answer::Unknown,
-            // What was wrong may have been put right: signed, fetched again, made readable.
-            Some(Standing::Denied { decided, .. }) if !is_young(*decided, now) => Answer::Unknown,
-            Some(Standing::Denied { detail, .. }) => Answer::Denied(Arc::from(detail.as_str())),
-            Some(Standing::Admitted { admission, until }) => {
-                match self.rules.filter(|rules| holds(admission, *until, toplevel, *rules, now)) {
-                    Some(_) => Answer::Admitted,
-                    None => Answer::Unknown,
-                }
+        if let Some(flaw) = self.flaws.get(toplevel) {
+            return Answer::Denied(Arc::clone(flaw));
+        }
+        let standing = self.toplevels.get(toplevel);
+        standing.map_or(Answer::Unknown, |standing| standing.answer(toplevel, self.rules, now))
+    }
+
+    /// What a covering toplevel lacks says nothing about this one.
+    fn answer_with_covering(&self, toplevel: &StorePath, now: Timestamp) -> Answer {
+        match self.answer(toplevel, now) {
+            flawed @ Answer::Denied(_) if self.flaws.contains_key(toplevel) => flawed,
+            own => {
+                let mut covering = self.covered.get(toplevel).into_iter().flatten();
+                let covered = covering.any(|it| self.answer(it, now) == Answer::Admitted);
+                if covered { Answer::Admitted } else { own }
             }
         }
+    }
+
+    fn forget_all(&mut self) {
+        self.epoch += 1;
+        self.toplevels.clear();
+        self.covered.clear();
+    }
+
+    fn forget(&mut self, toplevel: &StorePath) {
+        self.toplevels.remove(toplevel);
+        self.covered.retain(|_, covering| {
+            covering.remove(toplevel);
+            !covering.is_empty()
+        });
     }
 }
 
@@ -142,7 +103,7 @@ pub struct Table(Arc<Mutex<Inner>>);
 
 impl Table {
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // A thread that panicked between two statements here left nothing half done: each is one insertion.
+        // A thread that panicked between two statements here left nothing that admits more than before.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -151,7 +112,7 @@ impl Table {
         let mut inner = self.lock();
         if inner.rules != Some(rules) {
             inner.rules = Some(rules);
-            inner.toplevels.clear();
+            inner.forget_all();
         }
     }
 
@@ -166,30 +127,42 @@ impl Table {
     pub fn know_entry_point(&self, file: Identity, toplevel: StorePath) {
         let mut guard = self.lock();
         let inner = &mut *guard;
-        let new = match inner.files.entry(file).or_insert_with(|| Role::EntryPoint(BTreeSet::new()))
-        {
-            Role::EntryPoint(toplevels) => toplevels.insert(toplevel.clone()),
-            // What is shared by all belongs to none.
-            Role::Shared => false,
-        };
-        if new {
-            let covering = inner.covered.get(&toplevel).into_iter().flatten();
-            for changed in std::iter::once(&toplevel).chain(covering) {
-                if matches!(inner.toplevels.get(changed), Some(Standing::Admitted { .. })) {
-                    inner.toplevels.remove(changed);
-                }
-            }
+        if !inner.files.entry(file).or_default().owners.insert(toplevel.clone()) {
+            return;
         }
+        for admitted in inner.covered.remove(&toplevel).into_iter().flatten() {
+            inner.forget(&admitted);
+        }
+        if matches!(inner.toplevels.get(&toplevel), Some(Standing::Admitted { .. })) {
+            inner.forget(&toplevel);
+        }
+        inner.owned.entry(toplevel).or_default().insert(file);
     }
 
     /// Makes the program that entry points lead to known.
-    pub fn know_shared(&self, file: Identity) {
-        self.lock().files.insert(file, Role::Shared);
+    pub fn know_shared(&self, file: Identity, shared: Shared) {
+        let mut inner = self.lock();
+        inner.files.entry(file).or_default().shared = Some(shared);
+        match shared {
+            Shared::Program(loader) => inner.loaders.extend(loader),
+            Shared::Script => {}
+        }
     }
 
-    /// `toplevel` holds `specialisation` in its closure, so an admission of the one covers the other.
-    pub fn cover(&self, specialisation: StorePath, toplevel: StorePath) {
-        self.lock().covered.entry(specialisation).or_default().insert(toplevel);
+    /// Notes that not everything that activates a toplevel could be told, or that by now it can: until then it is
+    /// refused, whatever vouches for it.
+    pub fn set_flaw(&self, toplevel: &StorePath, flaw: Option<String>) {
+        let mut inner = self.lock();
+        match flaw {
+            Some(flaw) => inner.flaws.insert(toplevel.clone(), flaw.into()),
+            None => inner.flaws.remove(toplevel),
+        };
+    }
+
+    /// Whether the program is one that the shared program can be given to.
+    #[must_use]
+    pub fn is_loader(&self, program: FileId) -> bool {
+        self.lock().loaders.contains(&program)
     }
 
     /// What the file is, if it is one that activates.
@@ -200,17 +173,19 @@ impl Table {
 
     /// Forgets a toplevel that is gone, with its files.
     pub fn forget_path(&self, toplevel: &StorePath) {
-        let mut inner = self.lock();
-        inner.toplevels.remove(toplevel);
-        inner.looked.remove(toplevel);
+        let mut guard = self.lock();
+        let inner = &mut *guard;
+        inner.forget(toplevel);
         inner.covered.remove(toplevel);
-        inner.files.retain(|_, role| match role {
-            Role::Shared => true,
-            Role::EntryPoint(toplevels) => {
-                toplevels.remove(toplevel);
-                !toplevels.is_empty()
+        inner.flaws.remove(toplevel);
+        for file in inner.owned.remove(toplevel).unwrap_or_default() {
+            if let Some(role) = inner.files.get_mut(&file) {
+                role.owners.remove(toplevel);
+                if role.owners.is_empty() && role.shared.is_none() {
+                    inner.files.remove(&file);
+                }
             }
-        });
+        }
     }
 
     /// How many files are known.
@@ -219,53 +194,96 @@ impl Table {
         self.lock().files.len()
     }
 
-    /// Enters what was decided by `rules`; by others than those in force, it is worth nothing any more.
-    pub fn decide(&self, rules: RulesInForce, toplevel: StorePath, standing: Standing) {
-        let mut inner = self.lock();
-        if inner.rules == Some(rules) {
-            inner.toplevels.insert(toplevel, standing);
+    /// What is known of a toplevel and the rest of its closure, before it is judged by `rules`.
+    pub fn begin<'a>(
+        &self,
+        rules: RulesInForce,
+        toplevel: &'a StorePath,
+        closure: impl Iterator<Item = &'a StorePath>,
+    ) -> Begun {
+        let inner = self.lock();
+        let of = |path: &StorePath| inner.owned.get(path).map(|it| (path.clone(), it.clone()));
+        let entry_points = closure.chain([toplevel]).filter_map(of).collect();
+        Begun { toplevel: toplevel.clone(), rules, epoch: inner.epoch, entry_points }
+    }
+
+    /// Enters what was decided; by other rules than those in force, or about other files than are there now, it is
+    /// worth nothing any more.
+    pub fn decide(&self, begun: Begun, standing: Standing) {
+        let mut guard = self.lock();
+        let inner = &mut *guard;
+        let Begun { toplevel, rules, epoch, entry_points } = begun;
+        if inner.rules != Some(rules) || inner.epoch != epoch {
+            return;
         }
+        match standing {
+            Standing::Admitted { .. } => {
+                let as_judged = |path: &StorePath| match inner.owned.get(path) {
+                    Some(now) => entry_points.get(path).is_some_and(|then| now.is_subset(then)),
+                    None => true,
+                };
+                if !as_judged(&toplevel) || !entry_points.keys().all(as_judged) {
+                    return;
+                }
+                for path in entry_points.into_keys().filter(|path| *path != toplevel) {
+                    inner.covered.entry(path).or_default().insert(toplevel.clone());
+                }
+            }
+            Standing::Denied { .. } => inner.forget(&toplevel),
+        }
+        inner.toplevels.insert(toplevel, standing);
+    }
+
+    /// The store paths whose entry points are known.
+    #[must_use]
+    pub fn known_toplevels(&self) -> Vec<StorePath> {
+        self.lock().owned.keys().cloned().collect()
     }
 
     /// Forgets what was decided, so that it is decided afresh.
     pub fn forget(&self, toplevel: &StorePath) {
-        self.lock().toplevels.remove(toplevel);
+        self.lock().forget(toplevel);
     }
 
-    /// Forgets everything that was decided: the clock was moved.
+    /// Forgets everything that was decided: the clock was set, and it may have been wrong before.
     pub fn forget_all(&self) {
-        self.lock().toplevels.clear();
+        self.lock().forget_all();
     }
 
-    /// Notes what a store path turned out to be when its files were looked at.
-    pub fn looked_at(&self, path: StorePath, found: Looked) {
+    /// The number of a look that begins now; what an earlier one found may have changed since.
+    #[must_use]
+    pub fn begin_look(&self) -> u64 {
         let mut inner = self.lock();
-        // A cache: what falls out is looked at again.
+        inner.looks += 1;
+        inner.looks
+    }
+
+    /// Notes what the look `number` found a store path to be.
+    pub fn looked_at(&self, path: StorePath, found: Looked, number: u64) {
+        let mut inner = self.lock();
+        // What falls out is looked at again.
         if inner.looked.len() >= MOST_LOOKED {
             inner.looked.clear();
         }
-        inner.looked.insert(path, found);
+        inner.looked.insert(path, (found, number));
     }
 
-    /// What a store path turned out to be, if somebody looked.
+    /// What a store path turned out to be, if somebody looked after `number` was given out. A path that is being
+    /// written is no toplevel until it is one.
     #[must_use]
-    pub fn looked(&self, path: &StorePath) -> Option<Looked> {
-        self.lock().looked.get(path).copied()
-    }
-
-    /// Forgets what store paths turned out to be: they may have been replaced.
-    pub fn look_again(&self) {
-        self.lock().looked.clear();
+    pub fn looked_since(&self, path: &StorePath, number: u64) -> Option<Looked> {
+        let inner = self.lock();
+        inner.looked.get(path).filter(|(_, at)| *at > number).map(|(found, _)| *found)
     }
 
     /// Says what stands in the way of making any generation bootable, or that nothing does.
-    pub fn set_obstacle(&self, obstacle: Option<String>) {
-        self.lock().obstacle = obstacle.map(Arc::from);
+    pub fn set_obstacle(&self, obstacle: Option<Obstacle>) {
+        self.lock().obstacle = obstacle;
     }
 
     /// What stands in the way of making any generation bootable.
     #[must_use]
-    pub fn obstacle(&self) -> Option<Arc<str>> {
+    pub fn obstacle(&self) -> Option<Obstacle> {
         self.lock().obstacle.clone()
     }
 
@@ -276,24 +294,25 @@ impl Table {
         if inner.rules.is_none() {
             return Answer::Denied("no rules are in force: narwarden enroll --pin".into());
         }
-        let mut denied = None;
+        let mut answer = Answer::Unknown;
         let mut unknown = toplevels.is_empty();
         for toplevel in toplevels {
-            let covering = inner.covered.get(toplevel).into_iter().flatten();
-            for candidate in std::iter::once(toplevel).chain(covering) {
-                match inner.answer(candidate, now) {
-                    Answer::Admitted => return Answer::Admitted,
-                    Answer::Denied(why) if candidate == toplevel => denied = Some(why),
-                    // What a covering toplevel lacks says nothing about this one.
-                    Answer::Denied(_) => {}
-                    Answer::Unknown => unknown |= candidate == toplevel,
-                }
+            match inner.answer_with_covering(toplevel, now) {
+                Answer::Admitted => return Answer::Admitted,
+                denied @ Answer::Denied(_) => answer = denied,
+                Answer::Unknown => unknown = true,
             }
         }
-        match denied {
-            Some(why) if !unknown => Answer::Denied(why),
-            Some(_) | None => Answer::Unknown,
-        }
+        if unknown { Answer::Unknown } else { answer }
+    }
+
+    /// The first of `toplevels` that nothing is known of.
+    #[must_use]
+    pub fn undecided(&self, toplevels: &BTreeSet<StorePath>, now: Timestamp) -> Option<StorePath> {
+        let inner = self.lock();
+        let mut unknown =
+            toplevels.iter().filter(|it| inner.answer_with_covering(it, now) == Answer::Unknown);
+        unknown.next().cloned()
     }
 
     /// Why the toplevel was denied, if it was.
@@ -304,8 +323,7 @@ impl Table {
             Some(Standing::Denied { reason, detail, .. }) if !reason.is_unknown() => {
                 Some(detail.clone())
             }
-            Some(Standing::Denied { .. } | Standing::Pending | Standing::Admitted { .. })
-            | None => None,
+            Some(Standing::Denied { .. } | Standing::Admitted { .. }) | None => None,
         }
     }
 
@@ -329,37 +347,8 @@ impl Table {
         let inner = self.lock();
         let admitted = candidates.filter_map(|toplevel| match inner.toplevels.get(toplevel) {
             Some(Standing::Admitted { admission, .. }) => Some((admission.decided(), toplevel)),
-            Some(Standing::Pending | Standing::Denied { .. }) | None => None,
+            Some(Standing::Denied { .. }) | None => None,
         });
         admitted.max().map(|(_, toplevel)| toplevel.clone())
     }
-
-    /// What is known of every toplevel, for those who look.
-    pub fn for_each(&self, mut look: impl FnMut(&StorePath, &Standing)) {
-        let inner = self.lock();
-        inner.toplevels.iter().for_each(|(toplevel, standing)| look(toplevel, standing));
-    }
-}
-
-fn is_young(decided: Timestamp, now: Timestamp) -> bool {
-    let age = now.duration_since(decided);
-    !age.is_negative() && age < REFUSED
-}
-
-/// An admission holds for its own toplevel, by the rules in force, and for a while: neither before it was made
-/// (a clock that was set back proves nothing) nor after a key may have changed its worth.
-fn holds(
-    admission: &Admission,
-    until: Option<Timestamp>,
-    toplevel: &StorePath,
-    rules: RulesInForce,
-    now: Timestamp,
-) -> bool {
-    let age = now.duration_since(admission.decided());
-    admission.toplevel() == toplevel
-        && admission.trust() == rules.trust
-        && admission.policy() == rules.policy
-        && !age.is_negative()
-        && age < FRESH
-        && until.is_none_or(|until| now < until)
 }

@@ -75,6 +75,56 @@ fn rules_that_are_refused_are_not_pinned() {
     assert!(matches!(Pinned::load(&place.places).unwrap(), Loaded::FirstStart));
 }
 
+/// What `enroll --pin` shows before anything is pinned; asking pins nothing.
+#[test]
+fn what_there_is_to_pin_first_can_be_looked_at() {
+    let place = Workplace::new();
+    let first = || Pinned::first_proposal(&place.places, NOW).unwrap();
+    let Rules { trust, policy } = Rules::good();
+    assert!(first().trust.is_none() && first().policy.is_none());
+    propose(&place, "policy.toml", &policy);
+    assert!(first().trust.is_none() && first().policy.is_some() && first().pinned.is_none());
+    propose(&place, "trust.toml", &trust);
+    let shown = first();
+    let pinned = shown.pinned.unwrap();
+    let (trust_change, policy_change) = (shown.trust.unwrap(), shown.policy.unwrap());
+    assert_eq!(trust_change.digest, pinned.trust().digest());
+    assert_eq!(policy_change.digest, pinned.policy_digest());
+    assert_eq!((trust_change.problem, policy_change.problem), (None, None));
+    // What cannot be used is said of the file that it is about.
+    propose(&place, "policy.toml", "[require]\ndefault = \"nobody\"\n");
+    let shown = first();
+    assert!(shown.pinned.is_none() && shown.trust.unwrap().problem.is_none());
+    assert!(shown.policy.unwrap().problem.unwrap().contains("`nobody`"));
+    propose(&place, "trust.toml", "x");
+    assert!(first().trust.unwrap().problem.is_some());
+    assert!(
+        matches!(Pinned::load(&place.places).unwrap(), Loaded::FirstStart),
+        "nothing is pinned"
+    );
+    let path = place.places.proposals.join("trust.toml");
+    fs::set_permissions(path, Permissions::from_mode(0o666)).unwrap();
+    assert!(Pinned::first_proposal(&place.places, NOW).is_err());
+}
+
+#[test]
+fn a_proposal_that_cannot_be_accepted_says_so() {
+    let place = Workplace::new();
+    let pinned = pin(&place);
+    let Rules { trust, policy } = Rules::good();
+    propose(&place, "trust.toml", &trust);
+    propose(&place, "policy.toml", &format!("{policy}\n# another\n"));
+    let change = pinned.proposal(&place.places).unwrap().unwrap().policy.unwrap();
+    assert_eq!(change.problem, None);
+    let digest = change.digest.to_string();
+    pinned.accept_policy(&place.places, &digest, NOW).unwrap();
+    propose(&place, "policy.toml", "[require]\ndefault = \"nobody\"\n");
+    let change = pinned.proposal(&place.places).unwrap().unwrap().policy.unwrap();
+    assert!(change.problem.unwrap().contains("`nobody`"));
+    let digest = change.digest.to_string();
+    assert!(pinned.accept_policy(&place.places, &digest, NOW).is_err());
+}
+
 #[test]
 fn every_damage_is_lost_rules_and_never_a_first_start() {
     let place = Workplace::new();

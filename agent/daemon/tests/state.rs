@@ -219,21 +219,24 @@ fn inner() {
     let path = places.state.join("it");
     atomic::write(&path, b"old").unwrap();
     let (mut receipts, _) = narwardend::state::receipts::Receipts::open(&places).unwrap();
-    receipts.append(NOW, &"first").unwrap();
+    let next = receipts.next(NOW, &"first").unwrap();
+    receipts.append(next).unwrap();
     let before = contents(&disk);
 
     let full = vec![b'x'; 60_000];
     fs::write(disk.join("ballast"), &full[..20_000]).unwrap();
     let error = atomic::write(&path, &full).unwrap_err();
     assert!(matches!(&error, StateError::Io { operation: "write", .. }), "{error}");
-    let error = receipts.append(NOW, &String::from_utf8(full).unwrap()).unwrap_err();
+    let next = receipts.next(NOW, &String::from_utf8(full).unwrap()).unwrap();
+    let error = receipts.append(next).unwrap_err();
     assert!(error.to_string().contains("No space left"), "{error}");
     fs::remove_file(disk.join("ballast")).unwrap();
     assert_eq!(contents(&disk), before);
 
     // And it goes on as if nothing had been.
     atomic::write(&path, b"new").unwrap();
-    receipts.append(NOW, &"second").unwrap();
+    let next = receipts.next(NOW, &"second").unwrap();
+    receipts.append(next).unwrap();
     let checked = narwardend::state::receipts::Receipts::verify(&places).unwrap();
     assert_eq!(checked.lines, 2);
 }

@@ -48,9 +48,9 @@ use std::sync::Arc;
 
 use nix::sys::fanotify::{EventFFlags, Fanotify, InitFlags};
 use rustix::fs::OFlags;
-use rustix::io::{Errno, FdFlags, fcntl_setfd, read, retry_on_intr};
+use rustix::io::{Errno, read, retry_on_intr};
 
-pub use self::adopt::{AdoptError, Orphans};
+pub use self::adopt::{AdoptError, Kind, Orphans};
 pub use self::events::{Event, EventBuffer, Events};
 pub use self::marks::Lasting;
 pub use self::request::{Access, Answered, Request};
@@ -71,10 +71,10 @@ pub struct Group {
 impl Group {
     /// A group to watch file systems with: [`Group::watch_filesystem`], [`Group::ignore_file`].
     ///
-    /// It is of the class that the kernel asks first. While a request waits, the kernel holds on to the marks of all
-    /// groups that have yet to be asked about the same file, and a process that closes one of those groups does not
-    /// end before the answer comes: were this group asked last, a daemon that was killed could not be followed by the
-    /// one that is to answer what the other group holds.
+    /// It is of the class that the kernel asks first. While a request waits, the kernel holds on to the
+    /// marks of all groups that have yet to be asked about the same file, and a process that closes one
+    /// of those groups does not end before the answer comes: were this group asked last, a daemon that
+    /// was killed could not be followed by the one that is to answer what the other group holds.
     ///
     /// # Errors
     /// `EPERM` without `CAP_SYS_ADMIN`, `EINVAL` before Linux 5.15, `EMFILE` with too many groups.
@@ -82,8 +82,8 @@ impl Group {
         Self::new(InitFlags::FAN_CLASS_PRE_CONTENT)
     }
 
-    /// A group to hold single files with: [`Group::hold_file`]. Made like [`Group::watch`], and kept
-    /// apart so that one can outlive this process and the other not.
+    /// A group to hold single files with: [`Group::hold_file`]. It is asked after [`Group::watch`], and
+    /// apart from it so that one can outlive this process and the other not.
     ///
     /// # Errors
     /// As [`Group::watch`].
@@ -116,27 +116,10 @@ impl Group {
             Err(_) => Ok(Events::lost_one()),
         }
     }
-
-    /// Keeps the group over execve(2), for a new version of this program to [adopt](Group::adopt). From
-    /// here on no other program may be started.
-    ///
-    /// # Errors
-    /// What fcntl(2) says.
-    pub fn keep_across_exec(&self) -> io::Result<()> {
-        Ok(fcntl_setfd(&*self.group, FdFlags::empty())?)
-    }
-
-    /// Closes the group on execve(2), as it is from the beginning.
-    ///
-    /// # Errors
-    /// What fcntl(2) says.
-    pub fn close_on_exec(&self) -> io::Result<()> {
-        Ok(fcntl_setfd(&*self.group, FdFlags::CLOEXEC)?)
-    }
 }
 
 impl AsFd for Group {
-    /// To poll, and to hand to the service manager. Reading it would take requests away that nobody
+    /// To poll, and to hand to the service manager or the [successor](crate::successor). Reading it would take requests away that nobody
     /// then answers.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.group.as_fd()

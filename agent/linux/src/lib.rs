@@ -8,13 +8,17 @@
 //! - [`process`]: who asks
 //! - [`file_id`]: which file, whatever its path
 //! - [`wake`]: rings a thread that waits for several of these
+//! - [`clock`]: tells when the wall clock was set
+//! - [`successor`]: becomes the new version of this program, after [`elf`] told what that takes
 //! - [`sandbox`]: gives up what is not needed
 //! - [`systemd`], [`journal`], [`terminal`]: whom to tell
 //! - [`limits`]: resource limits of this process
 //!
 //! Needs Linux 5.6 (openat2(2)); on an older kernel every walk fails with `ENOSYS`.
 
+pub mod clock;
 mod datagram;
+pub mod elf;
 pub mod fanotify;
 pub mod file_id;
 pub mod journal;
@@ -22,6 +26,7 @@ pub mod limits;
 pub mod metadata;
 pub mod process;
 pub mod sandbox;
+pub mod successor;
 pub mod systemd;
 pub mod terminal;
 pub mod tree;

@@ -31,12 +31,12 @@ use crate::file_id::FileId;
 mod stat;
 mod terminal;
 
-use self::stat::Stat;
+use self::stat::{Credentials, Stat};
 
 /// The most that is read of a file of `/proc`. They have about 350 and 1,500 bytes.
 const MOST_BYTES: usize = 8192;
-/// The most threads whose user is asked for; the caller is waited on meanwhile.
-const MOST_THREADS: usize = 256;
+/// The most threads whose credentials are asked for: everybody waits meanwhile.
+const MOST_THREADS: usize = 8;
 
 /// A process as it was when it asked. Clones share the descriptor.
 #[derive(Clone, Debug)]
@@ -46,10 +46,23 @@ pub struct Process {
     known: Known,
 }
 
+/// Whether a process may do what its user may not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Privilege {
+    /// No thread is root, could become it, or has a capability.
+    None,
+    /// One is or has.
+    Some,
+    /// It could not be found out of all threads; the first one has none.
+    #[default]
+    Unknown,
+}
+
 /// What was found out.
 #[derive(Clone, Debug, Default)]
 struct Known {
     uid: Option<u32>,
+    privilege: Privilege,
     parent: Option<u32>,
     started: Option<u64>,
     executable: Option<FileId>,
@@ -98,11 +111,16 @@ impl Process {
         })
     }
 
-    /// The effective user, if all threads have the same in every respect (real, effective, saved, file
-    /// system): one of them asks, and the kernel does not say which.
+    /// The effective user of its first thread, to be shown; [`Self::privilege`] is what counts.
     #[must_use]
     pub fn uid(&self) -> Option<u32> {
         self.known.uid
+    }
+
+    /// Whether any thread is more than an ordinary user: one of them asks, and the kernel does not say which.
+    #[must_use]
+    pub fn privilege(&self) -> Privilege {
+        self.known.privilege
     }
 
     /// Which file it executes. While it asks to execute another one, still the old.
@@ -141,8 +159,10 @@ impl Process {
 impl Known {
     fn from(directory: &OwnedFd) -> Self {
         let stat = slurp(directory, "stat").and_then(|text| Stat::parse(&text));
+        let first = slurp(directory, "status").and_then(|text| Credentials::parse(&text));
         Self {
-            uid: uid(directory),
+            uid: first.map(|it| it.users[1]),
+            privilege: privilege(directory, first),
             parent: stat.map(|stat| stat.parent).filter(|parent| *parent != 0),
             started: stat.map(|stat| stat.started),
             executable: FileId::below(directory, "exe").ok(),
@@ -154,11 +174,18 @@ impl Known {
     }
 }
 
-/// The user of all threads. A thread that ends meanwhile is left out.
-fn uid(directory: &OwnedFd) -> Option<u32> {
+fn privilege(directory: &OwnedFd, first: Option<Credentials>) -> Privilege {
+    match first {
+        Some(first) if first.are_privileged() => Privilege::Some,
+        Some(_) | None => of_threads(directory).unwrap_or_default(),
+    }
+}
+
+/// That of all threads; a thread that ends meanwhile is left out.
+fn of_threads(directory: &OwnedFd) -> Option<Privilege> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let tasks = openat(directory, "task", flags, Mode::empty()).ok()?;
-    let (mut uid, mut threads) = (None, 0);
+    let mut threads = 0;
     for entry in Dir::read_from(&tasks).ok()? {
         let entry = entry.ok()?;
         let name = entry.file_name().to_str().ok()?;
@@ -170,12 +197,12 @@ fn uid(directory: &OwnedFd) -> Option<u32> {
             return None;
         }
         let Some(status) = slurp(&tasks, &format!("{name}/status")) else { continue };
-        let of_thread = stat::uid(&status)?;
-        if *uid.get_or_insert(of_thread) != of_thread {
-            return None;
+        if Credentials::parse(&status)?.are_privileged() {
+            return Some(Privilege::Some);
         }
     }
-    uid
+    // No thread at all is a process that is gone.
+    (threads > 0).then_some(Privilege::None)
 }
 
 /// The beginning of a file of `/proc`.
@@ -216,6 +243,9 @@ mod tests {
         let own = process(std::process::id());
         let executable = std::env::current_exe().unwrap();
         assert!(own.is_alive() && own.clone().is_alive());
+        // The harness has threads, and this user may be any.
+        let expected = if getuid().is_root() { Privilege::Some } else { own.privilege() };
+        assert_eq!(own.privilege(), expected);
         assert_eq!((own.uid(), own.parent()), (Some(getuid().as_raw()), Some(parent_id())));
         assert_eq!(own.executable(), Some(FileId::at(&executable).unwrap()));
         assert_eq!(own.executable_path(), Some(executable.as_path()));
@@ -244,6 +274,7 @@ mod tests {
         assert!(!stale.is_alive());
         let known = (stale.uid(), stale.parent(), stale.executable(), stale.tty());
         assert_eq!(known, (None, None, None, None));
+        assert_eq!(stale.privilege(), Privilege::Unknown);
         let nobody = Process::with(std::process::id(), None);
         assert!(!nobody.is_alive() && nobody.uid().is_none() && nobody.executable().is_none());
         assert!(Process::with(0, None).parent().is_none());

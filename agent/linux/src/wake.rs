@@ -43,11 +43,24 @@ impl Wake {
         let _ = retry_on_intr(|| write(&self.0, &1_u64.to_ne_bytes()));
     }
 
-    /// Forgets all rings so far: clear first, then look at what was rung for. Never blocks.
-    pub fn clear(&self) {
+    /// Forgets all rings so far, and tells whether there were any: clear first, then look at what was rung for. Never
+    /// blocks.
+    pub fn clear(&self) -> Rung {
         // The one refusal possible, an empty counter, means that it was not rung.
-        let _ = retry_on_intr(|| read(&self.0, &mut [0; 8]));
+        match retry_on_intr(|| read(&self.0, &mut [0; 8])) {
+            Ok(_) => Rung::Yes,
+            Err(_) => Rung::No,
+        }
     }
+}
+
+/// Whether a bell was rung since it was last asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rung {
+    /// Once or more often.
+    Yes,
+    /// Not once.
+    No,
 }
 
 impl AsFd for Wake {

@@ -13,7 +13,7 @@
 
 mod live;
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use live::{Gate, NOT_EXECUTED, Opener, live, program};
 use narwarden_linux::fanotify::records::{RawEvent, Record, records};
-use narwarden_linux::fanotify::{Access, AdoptError, Answered, Group};
+use narwarden_linux::fanotify::{Access, AdoptError, Answered, Group, Kind, Lasting};
 use nix::sys::fanotify::{EventFFlags, Fanotify, InitFlags};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_getfd, read, write};
@@ -77,42 +77,72 @@ fn die_with_a_request(group: &OwnedFd) {
     daemon.wait().unwrap();
 }
 
-/// A group with one file, of which only a descriptor is left, as in systemd's store.
-fn stored(file: &Path) -> OwnedFd {
-    let group = Group::hold().unwrap();
-    group.hold_file(File::open(file).unwrap().as_fd()).unwrap();
+/// A group that is asked about a file (a watch: about all beside it too), of which only a descriptor is
+/// left, as in systemd's store or after an execution.
+fn stored(kind: Kind, file: &Path) -> OwnedFd {
+    let group = match kind {
+        Kind::Hold => {
+            let group = Group::hold().unwrap();
+            group.hold_file(File::open(file).unwrap().as_fd()).unwrap();
+            group
+        }
+        Kind::Watch => {
+            let group = Group::watch().unwrap();
+            group.watch_filesystem(File::open(file).unwrap().as_fd()).unwrap();
+            group
+        }
+    };
     group.as_fd().try_clone_to_owned().unwrap()
+}
+
+/// Allows what else an execution asks for after the first request.
+fn allow_the_rest(kind: Kind, gate: &mut Gate, file: &Path) {
+    match kind {
+        Kind::Hold => drop(gate.expect(Access::Open, file).allow()),
+        Kind::Watch => {}
+    }
 }
 
 #[test]
 fn orphans_are_denied_and_later_requests_answered_rightly() {
     live("orphans_are_denied_and_later_requests_answered_rightly", |directory| {
-        let (mut orphan, mut other, mut later) = (Opener::new(), Opener::new(), Opener::new());
-        let held = program(directory, "held");
-        let execute = held.display().to_string();
-        let store = stored(&held);
-        orphan.start(&execute);
-        die_with_a_request(&store);
-        // A second process died, with a request of the same number.
-        other.start(&execute);
-        die_with_a_request(&store);
-        orphan.assert_waits();
-        other.assert_waits();
-
-        let (group, orphans) = Group::adopt(store).unwrap();
-        assert_eq!(orphans.denied, 2);
-        assert_eq!((orphan.status(), other.status()), (NOT_EXECUTED, NOT_EXECUTED));
-
-        let _files = up_to_number();
-        let mut gate = Gate::new(group);
-        later.start(&execute);
-        let request = gate.expect(Access::Exec, &held);
-        assert_eq!(request.file().as_raw_fd(), NUMBER, "the number the orphans had");
-        assert_eq!(request.allow(), Answered::Delivered);
-        gate.expect(Access::Open, &held).allow();
-        assert_eq!(later.status(), 0);
-        gate.assert_calm();
+        orphans_and_later(Kind::Hold, directory);
     });
+}
+
+#[test]
+fn orphans_of_a_watch_are_denied_and_later_requests_answered_rightly() {
+    live("orphans_of_a_watch_are_denied_and_later_requests_answered_rightly", |directory| {
+        orphans_and_later(Kind::Watch, directory);
+    });
+}
+
+fn orphans_and_later(kind: Kind, directory: &Path) {
+    let (mut orphan, mut other, mut later) = (Opener::new(), Opener::new(), Opener::new());
+    let held = program(directory, "held");
+    let execute = held.display().to_string();
+    let store = stored(kind, &held);
+    orphan.start(&execute);
+    die_with_a_request(&store);
+    // A second process died, with a request of the same number.
+    other.start(&execute);
+    die_with_a_request(&store);
+    orphan.assert_waits();
+    other.assert_waits();
+
+    let (group, orphans) = Group::adopt(store, kind).unwrap();
+    assert_eq!(orphans.denied, 2);
+    assert_eq!((orphan.status(), other.status()), (NOT_EXECUTED, NOT_EXECUTED));
+
+    let _files = up_to_number();
+    let mut gate = Gate::new(group);
+    later.start(&execute);
+    let request = gate.expect(Access::Exec, &held);
+    assert_eq!(request.file().as_raw_fd(), NUMBER, "the number the orphans had");
+    assert_eq!(request.allow(), Answered::Delivered);
+    allow_the_rest(kind, &mut gate, &held);
+    assert_eq!(later.status(), 0);
+    gate.assert_calm();
 }
 
 /// The control: what happens without the denials. If this fails, the kernel has learnt to tell requests
@@ -123,7 +153,7 @@ fn without_the_denials_an_answer_reaches_the_orphan() {
         let (mut orphan, mut later) = (Opener::new(), Opener::new());
         let held = program(directory, "held");
         let show = format!("cat {}", held.display());
-        let store = stored(&held);
+        let store = stored(Kind::Hold, &held);
         orphan.start(&show);
         die_with_a_request(&store);
 
@@ -137,7 +167,7 @@ fn without_the_denials_an_answer_reaches_the_orphan() {
         later.assert_waits();
 
         // And that one is an orphan now, which adoption frees.
-        let (_group, orphans) = Group::adopt(store).unwrap();
+        let (_group, orphans) = Group::adopt(store, Kind::Hold).unwrap();
         assert_eq!((orphans.denied, later.status()), (1, 1));
     });
 }
@@ -145,36 +175,50 @@ fn without_the_denials_an_answer_reaches_the_orphan() {
 #[test]
 fn what_was_not_read_is_served_by_the_successor() {
     live("what_was_not_read_is_served_by_the_successor", |directory| {
-        let (mut one, mut two) = (Opener::new(), Opener::new());
-        let held = program(directory, "held");
-        let store = stored(&held);
-        one.start(&held.display().to_string());
-        one.assert_waits();
-        two.start(&held.display().to_string());
-        two.assert_waits();
-
-        let (group, orphans) = Group::adopt(store).unwrap();
-        assert_eq!(orphans.denied, 0);
-        one.assert_waits();
-        let mut gate = Gate::new(group);
-        let (first, second) = (gate.expect(Access::Exec, &held), gate.expect(Access::Exec, &held));
-        first.allow();
-        gate.expect(Access::Open, &held).allow();
-        second.deny();
-        let mut statuses = [one.status(), two.status()];
-        statuses.sort_unstable();
-        assert_eq!(statuses, [0, NOT_EXECUTED]);
-
-        // The marks are in the group, and can be taken away by the successor.
-        one.start(&held.display().to_string());
-        gate.expect(Access::Exec, &held).deny();
-        assert_eq!(one.status(), NOT_EXECUTED);
-        gate.group.release_file(File::open("/dev/null").unwrap().as_fd()).unwrap();
-        let by_path = rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC;
-        let file = rustix::fs::open(&held, by_path, rustix::fs::Mode::empty()).unwrap();
-        gate.group.release_file(file.as_fd()).unwrap();
-        assert_eq!(one.run(&held.display().to_string()), 0);
+        unread(Kind::Hold, directory);
     });
+}
+
+#[test]
+fn what_was_not_read_of_a_watch_is_served_by_the_successor() {
+    live("what_was_not_read_of_a_watch_is_served_by_the_successor", |directory| {
+        unread(Kind::Watch, directory);
+    });
+}
+
+fn unread(kind: Kind, directory: &Path) {
+    let (mut one, mut two) = (Opener::new(), Opener::new());
+    let held = program(directory, "held");
+    let store = stored(kind, &held);
+    one.start(&held.display().to_string());
+    one.assert_waits();
+    two.start(&held.display().to_string());
+    two.assert_waits();
+
+    let (group, orphans) = Group::adopt(store, kind).unwrap();
+    assert_eq!(orphans.denied, 0);
+    one.assert_waits();
+    let mut gate = Gate::new(group);
+    let (first, second) = (gate.expect(Access::Exec, &held), gate.expect(Access::Exec, &held));
+    first.allow();
+    allow_the_rest(kind, &mut gate, &held);
+    second.deny();
+    let mut statuses = [one.status(), two.status()];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [0, NOT_EXECUTED]);
+
+    // The marks are in the group, and the successor's to change.
+    one.start(&held.display().to_string());
+    gate.expect(Access::Exec, &held).deny();
+    assert_eq!(one.status(), NOT_EXECUTED);
+    let by_path = rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC;
+    let file = rustix::fs::open(&held, by_path, rustix::fs::Mode::empty()).unwrap();
+    match kind {
+        Kind::Hold => gate.group.release_file(file.as_fd()).unwrap(),
+        Kind::Watch => gate.group.ignore_file(file.as_fd(), Lasting::Kept).unwrap(),
+    }
+    assert_eq!(one.run(&held.display().to_string()), 0);
+    gate.assert_calm();
 }
 
 #[test]
@@ -182,12 +226,12 @@ fn what_the_predecessor_still_holds_is_lost() {
     live("what_the_predecessor_still_holds_is_lost", |directory| {
         let mut opener = Opener::new();
         let held = program(directory, "held");
-        let store = stored(&held);
-        let (group, _) = Group::adopt(store.try_clone().unwrap()).unwrap();
+        let store = stored(Kind::Hold, &held);
+        let (group, _) = Group::adopt(store.try_clone().unwrap(), Kind::Hold).unwrap();
         let mut predecessor = Gate::new(group);
         opener.start(&format!("cat {}", held.display()));
         let request = predecessor.request();
-        let (_successor, orphans) = Group::adopt(store).unwrap();
+        let (_successor, orphans) = Group::adopt(store, Kind::Hold).unwrap();
         assert_eq!((orphans.denied, opener.status()), (1, 1));
         assert_eq!(request.allow(), Answered::Lost);
     });
@@ -197,11 +241,11 @@ fn what_the_predecessor_still_holds_is_lost() {
 fn made_ready_to_read_whatever_it_was() {
     live("made_ready_to_read_whatever_it_was", |directory| {
         let held = program(directory, "held");
-        let store = stored(&held);
+        let store = stored(Kind::Hold, &held);
         let flags = rustix::fs::fcntl_getfl(&store).unwrap();
         rustix::fs::fcntl_setfl(&store, flags - rustix::fs::OFlags::NONBLOCK).unwrap();
         rustix::io::fcntl_setfd(&store, FdFlags::empty()).unwrap();
-        let (group, _) = Group::adopt(store).unwrap();
+        let (group, _) = Group::adopt(store, Kind::Hold).unwrap();
         assert_eq!(fcntl_getfd(&group).unwrap(), FdFlags::CLOEXEC);
         Gate::new(group).assert_calm();
     });
@@ -210,44 +254,41 @@ fn made_ready_to_read_whatever_it_was() {
 #[test]
 fn groups_made_otherwise_are_refused() {
     live("groups_made_otherwise_are_refused", |_| {
-        let content = InitFlags::FAN_CLASS_CONTENT | InitFlags::FAN_UNLIMITED_QUEUE;
+        let unlimited = InitFlags::FAN_UNLIMITED_QUEUE;
+        let content = InitFlags::FAN_CLASS_CONTENT;
+        let pre_content = InitFlags::FAN_CLASS_PRE_CONTENT;
         let table = [
-            (content, true),
-            (InitFlags::FAN_CLASS_CONTENT, false),
-            (InitFlags::FAN_CLASS_NOTIF | InitFlags::FAN_UNLIMITED_QUEUE, false),
-            (InitFlags::FAN_CLASS_PRE_CONTENT | InitFlags::FAN_UNLIMITED_QUEUE, false),
-            (content | InitFlags::FAN_REPORT_TID, false),
+            (content | unlimited, Some(Kind::Hold)),
+            (pre_content | unlimited, Some(Kind::Watch)),
+            (content, None),
+            (pre_content, None),
+            (InitFlags::FAN_CLASS_NOTIF | unlimited, None),
+            (content | unlimited | InitFlags::FAN_REPORT_TID, None),
+            (pre_content | unlimited | InitFlags::FAN_REPORT_TID, None),
         ];
-        for (flags, ours) in table {
-            let group = Fanotify::init(flags, EventFFlags::O_RDONLY).unwrap();
-            match Group::adopt(group.into()) {
-                Ok(_) => assert!(ours, "{flags:?}"),
-                Err(error) => {
-                    assert!(matches!(error, AdoptError::Foreign { .. }) && !ours, "{error}");
+        for (flags, made_for) in table {
+            for kind in [Kind::Hold, Kind::Watch] {
+                let group = Fanotify::init(flags, EventFFlags::O_RDONLY).unwrap();
+                match Group::adopt(group.into(), kind) {
+                    Ok(_) => assert_eq!(made_for, Some(kind), "{flags:?}"),
+                    Err(error) => {
+                        assert!(
+                            matches!(error, AdoptError::Foreign { expected, .. } if expected == kind)
+                        );
+                        assert_ne!(made_for, Some(kind), "{error}");
+                    }
                 }
             }
         }
-        let watch = Group::watch().unwrap();
-        let copy = fcntl_dupfd_cloexec(&watch, 0).unwrap();
-        assert!(Group::adopt(copy).is_ok());
-    });
-}
-
-#[test]
-fn kept_across_execution_only_if_asked() {
-    live("kept_across_execution_only_if_asked", |_| {
-        let group = Group::hold().unwrap();
-        let number = group.as_fd().as_raw_fd();
-        let inherited = || {
-            let path = format!("/proc/self/fdinfo/{number}");
-            let text = Command::new("cat").arg(path).output().unwrap().stdout;
-            String::from_utf8(text).unwrap().contains("fanotify flags:")
-        };
-        assert!(!inherited());
-        group.keep_across_exec().unwrap();
-        assert!(inherited());
-        group.close_on_exec().unwrap();
-        assert!(!inherited());
-        assert!(fs::read_to_string(format!("/proc/self/fdinfo/{number}")).is_ok());
+        let both = Fanotify::init(content | pre_content | unlimited, EventFFlags::O_RDONLY);
+        assert!(both.is_err(), "no group has two classes");
+        // What this program makes itself it takes over, and not the one for the other.
+        let groups = [(Group::hold(), Kind::Hold), (Group::watch(), Kind::Watch)];
+        for (group, own) in groups.map(|(group, own)| (group.unwrap(), own)) {
+            for kind in [Kind::Hold, Kind::Watch] {
+                let copy = fcntl_dupfd_cloexec(&group, 0).unwrap();
+                assert_eq!(Group::adopt(copy, kind).is_ok(), kind == own, "{own} as {kind}");
+            }
+        }
     });
 }

@@ -20,7 +20,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use live::{Gate, NOT_EXECUTED, Opener, live, program};
-use narwarden_linux::fanotify::{Access, Event, Group, Lasting};
+use narwarden_linux::fanotify::{Access, Event, Group, Kind, Lasting};
 use nix::sys::fanotify::{EventFFlags, Fanotify, InitFlags, MarkFlags, MaskFlags};
 use rustix::fs::{Mode, OFlags, open};
 
@@ -197,7 +197,7 @@ fn a_mark_on_a_mount_does_not_see_other_namespaces() {
         let mark = MarkFlags::FAN_MARK_ADD | MarkFlags::FAN_MARK_MOUNT;
         let root = File::open(directory).unwrap();
         group.mark(mark, MaskFlags::FAN_OPEN_EXEC_PERM, &root, None::<&Path>).unwrap();
-        let (group, _) = Group::adopt(group.into()).unwrap();
+        let (group, _) = Group::adopt(group.into(), Kind::Hold).unwrap();
         let mut gate = Gate::new(group);
         opener.start(&watched);
         let Event::Request(request) = gate.event() else { panic!() };

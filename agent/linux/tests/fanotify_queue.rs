@@ -19,7 +19,7 @@ use std::path::Path;
 
 use live::live;
 use narwarden_linux::fanotify::records::{Record, records};
-use narwarden_linux::fanotify::{Event, EventBuffer, Group};
+use narwarden_linux::fanotify::{Event, EventBuffer, Group, Kind};
 use nix::sys::fanotify::{EventFFlags, Fanotify, InitFlags, MarkFlags, MaskFlags};
 use rustix::io::{Errno, read};
 
@@ -81,7 +81,7 @@ fn without_a_limit_there_is_none() {
     live("without_a_limit_there_is_none", |directory| {
         let files = limit().min(100_000) + 10;
         let group = flood(FLAGS | InitFlags::FAN_UNLIMITED_QUEUE, directory, files);
-        let (group, _) = Group::adopt(group).unwrap();
+        let (group, _) = Group::adopt(group, Kind::Hold).unwrap();
         let mut buffer = EventBuffer::new();
         let mut notices = 0;
         let before = live::open_descriptors();

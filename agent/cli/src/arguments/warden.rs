@@ -10,6 +10,37 @@ use std::time::Duration;
 pub(crate) const STATUS_HELP: &str = "\
 Exit codes: 0 it does its work, 1 something it needs is missing, 3 it is not running";
 
+pub(crate) const LOG_EXAMPLES: &str = "\
+Examples:
+  narwarden log -n 100                                         the last hundred verdicts
+  narwarden log --json | jq '.verdicts[] | select(.verdict == \"deny\")'
+  narwarden log --verify-chain                                 is the record whole?
+  narwarden log --verify-chain --state /mnt/var/lib/narwarden  of a disk that was taken out
+
+A chain that is whole can still have been cut off at its end, head and all: the journal has the digest of every
+verdict's receipt (NARWARDEN_RECEIPT), and a copy of the journal on another machine says what the last one was.
+
+Exit codes: 0 shown, or whole; 1 broken; 2 usage, or not root; 3 nothing could be read";
+
+pub(crate) const QUARANTINE_EXAMPLES: &str = "\
+Examples:
+  narwarden quarantine list
+  narwarden quarantine show system-42-20261122T120000Z
+  sudo narwarden quarantine release system-42-20261122T120000Z   once the missing signature is there
+  sudo narwarden quarantine drop system-42-20261122T120000Z      let the garbage collector have it";
+
+pub(crate) const WATCH_EXAMPLES: &str = "\
+Examples:
+  narwarden watch              until interrupted
+  narwarden watch --for 10m    while a deployment runs elsewhere";
+
+pub(crate) const ACCEPT_EXAMPLES: &str = "\
+What is pinned stays in force until a change is accepted, whatever a generation brings in /etc/narwarden. The
+difference is shown, and only what was shown is accepted: --digest names it where nobody is there to be asked.
+
+Exit codes: 0 accepted, or nothing to accept; 1 refused, or answered with no; 2 usage, or not root; 3 narwardend is
+not running";
+
 pub(crate) const OBSERVE_EXAMPLES: &str = "\
 Examples:
   narwarden observe --for 30m --reason 'cache key lost, ticket 4711'
@@ -30,6 +61,9 @@ pub(crate) struct Status {
     /// Print it as JSON (the reply of io.narwarden.Status)
     #[arg(long)]
     pub(crate) json: bool,
+    /// Show every generation, not the latest
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) all: bool,
 }
 
 #[derive(Debug, Args)]
@@ -43,8 +77,13 @@ pub(crate) struct Log {
     #[arg(long)]
     pub(crate) json: bool,
     /// Instead of showing verdicts, walk the chain of receipts: was a line changed or removed? (root)
+    ///
+    /// narwardend is asked; if it is not running, its files are read.
     #[arg(long, conflicts_with = "lines")]
     pub(crate) verify_chain: bool,
+    /// Read the receipts in this directory, whether or not narwardend runs [default: /var/lib/narwarden, if it does not]
+    #[arg(long, value_name = "DIR", requires = "verify_chain", conflicts_with = "socket", value_hint = ValueHint::DirPath)]
+    pub(crate) state: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -109,23 +109,28 @@ events! {
     Admitted, "admitted", "6e32da690812420c8d889eccbc42c334", Notice,
         "Admitted: {TOPLEVEL}",
         [Verdict Toplevel Generation Paths Seconds TrustVersion TrustDigest PolicyDigest
-         Action],
+         Receipt],
         "Everything in its closure is what a pinned key signed, or what the policy accepts. It may be activated.",
         "";
     Denied, "denied", "1eba8b1a85de4458bbdab088d58043a3", Error,
-        "DENIED: {TOPLEVEL}: {REASON}: {DETAIL}",
+        "DENIED: {TOPLEVEL}: {DETAIL}",
         [Verdict Toplevel Generation Reason Detail StorePath Chain Findings Action EntryPoint
          ProcessId ProcessUid ProcessExecutable WaitedMs TrustVersion TrustDigest
-         PolicyDigest],
-        "The generation is not what your keys vouch for, so it does not run. The host stays on its current system.",
+         PolicyDigest Receipt],
+        "The generation is not what your keys vouch for, so it does not run. The host stays on its current system. With `NARWARDEN_RECEIPT` this is the verdict; with `NARWARDEN_ACTION`, somebody tried to run it and was refused.",
         "narwarden explain {TOPLEVEL} {STORE_PATH} says what is missing";
     WouldDeny, "would-deny", "26347aee436a471ca0c0aae8bee80e22", Warning,
-        "Would be denied, and was let through (observe): {TOPLEVEL}: {REASON}: {DETAIL}",
+        "Would be denied, and was let through (observe): {TOPLEVEL}: {DETAIL}",
         [Verdict Toplevel Generation Reason Detail StorePath Chain Findings Action EntryPoint
          ProcessId ProcessUid ProcessExecutable WaitedMs TrustVersion TrustDigest
-         PolicyDigest Until],
+         PolicyDigest Receipt Until],
         "The mode is observe: nothing is refused, and this is what enforce would have refused. The fields are those of `denied`.",
         "narwarden explain {TOPLEVEL} {STORE_PATH}, before observe ends";
+    Activated, "activated", "9d44d8e45d804317adfd3925359625bc", Notice,
+        "Activated: {TOPLEVEL} ({ENTRY_POINT})",
+        [Toplevel Generation Action EntryPoint ProcessId ProcessUid ProcessExecutable WaitedMs],
+        "An entry point of an admitted generation was run. One activation runs several of them, and each is written down.",
+        "";
     AnsweredByDeadline, "answered-by-deadline", "5bbe566a478746e1af39fd4e648e8235", Warning,
         "Refused for now, still judging {TOPLEVEL}",
         [Verdict Toplevel Generation EntryPoint Action ProcessId ProcessUid ProcessExecutable
@@ -174,7 +179,7 @@ events! {
         "look at {KEPT_ASIDE}, and for disk errors (dmesg), or for who wrote there";
     ReceiptsBroken, "receipts-broken", "f6ad0b436b514eeb8da0aa9580ee5941", Critical,
         "The chain of receipts is broken: {ERROR}",
-        [File Error Count],
+        [File Error Count Receipt],
         "A line of the record of verdicts was changed, or is missing.",
         "narwarden log --verify-chain, and find out who wrote to {FILE}";
     JournalLost, "journal-lost", "c598a5eb45b04f8da1c6081fc5769cd4", Critical,
@@ -197,4 +202,24 @@ events! {
         [Count Generation Until],
         "They were there before anything could be judged. They stay where they are, are never quarantined, and are admitted only if they pass.",
         "narwarden status lists them";
+    Trouble, "trouble", "23a4640926c44269bc9f7e4da210bdb1", Error,
+        "Something could not be done: {WHAT}: {ERROR}",
+        [What Error File Toplevel Generation Receipt],
+        "A task of the warden failed. What is guarded stays guarded; what was to be done is tried again when there is reason to. With `NARWARDEN_RECEIPT`, the verdict that names this receipt does not count, and no such receipt was written.",
+        "narwarden status, and look at what the error is about";
+    ClockChanged, "clock-changed", "d74871c2ce274947ab9bb898690880ef", Warning,
+        "The clock was set: every generation is judged again",
+        [Count Detail],
+        "Keys and trust sets end at a time, so what was admitted by another clock is not admitted by this one. `NARWARDEN_COUNT` is how many are judged again.",
+        "if this was neither you nor time synchronisation, find out who set it: timedatectl";
+    Successor, "successor", "3071b6fe9e7246a4b973c9c15dcc861e", Notice,
+        "narwardend was replaced by {FILE}, version {VERSION}",
+        [File Version],
+        "The program on disk is another one than the one that ran, so the warden started it in its own place. Marks were kept, and nothing ran unseen.",
+        "";
+    SuccessorFailed, "successor-failed", "0f3c200699924952a36de447c4519ec3", Error,
+        "narwardend was not replaced by {FILE}: {ERROR}",
+        [File Error],
+        "Another program is on disk than the one that runs, and it could not be started in its place. The one that runs goes on.",
+        "systemctl restart narwardend";
 }

@@ -19,6 +19,19 @@ journalctl -x -u narwardend -p crit
 An entry carries those of its fields that are known. A verdict that could not be written to the journal is not an
 admission.
 
+`NARWARDEN_RECEIPT` ties the journal to the chain of receipts in `/var/lib/narwarden`. It is the SHA-256 of the
+verdict's own line there, said before the line is written, and every line names the one before by the same digest. So
+whoever holds a copy of the journal, best on another machine, can tell whether lines were cut off at the end, or the
+whole chain was made anew, which the files alone cannot show:
+
+```
+journalctl -o cat --output-fields=NARWARDEN_RECEIPT NARWARDEN_EVENT=admitted NARWARDEN_EVENT=denied | tail -n 1
+narwarden log --verify-chain   # shows the last receipt: the same digest
+```
+
+If the last verdict of the journal has a receipt that the chain does not have, lines are missing, unless a `trouble`
+with that very receipt follows it: the line could not be written then, and the verdict did not count.
+
 ";
 
 /// The text of `docs/journal.md`. Writing to a string cannot fail, so results are dropped.

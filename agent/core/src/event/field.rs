@@ -53,7 +53,7 @@ fields! {
     TrustVersion, "TRUST_VERSION", "The version of the pinned trust set.";
     TrustDigest, "TRUST_DIGEST", "SHA-256 of the pinned trust set.";
     PolicyDigest, "POLICY_DIGEST", "SHA-256 of the pinned policy.";
-    What, "WHAT", "Which of the two files: `trust` or `policy`.";
+    What, "WHAT", "Which of the two files, `trust` or `policy`; in `trouble`, what was to be done.";
     File, "FILE", "The file it is about.";
     KeptAside, "KEPT_ASIDE", "Where a damaged file was moved to.";
     Difference, "DIFFERENCE", "What changes, line by line.";
@@ -64,4 +64,5 @@ fields! {
     Count, "COUNT", "How many.";
     Quarantined, "QUARANTINED", "The name that `narwarden quarantine list` shows.";
     Version, "VERSION", "The version of narwardend.";
+    Receipt, "RECEIPT", "SHA-256 of the verdict's line in the chain of receipts.";
 }

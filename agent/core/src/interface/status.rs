@@ -146,6 +146,10 @@ pub enum Standing {
 }
 
 impl Standing {
+    /// Every standing.
+    pub const ALL: &[Self] =
+        &[Self::Admitted, Self::Denied, Self::Pending, Self::Grandfathered, Self::Quarantined];
+
     /// The word for it.
     #[must_use]
     pub const fn word(self) -> &'static str {

@@ -1,6 +1,7 @@
 //! The policy as it stands in TOML, before anything in it is believed.
 
-use super::{ContentAddressed, MetadataRule, Mode, OnReject, Scope, WeakContentAddress};
+use super::gate::Written as WrittenMode;
+use super::{ContentAddressed, MetadataRule, OnReject, Scope, WeakContentAddress};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -11,7 +12,7 @@ use toml::value::Datetime;
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct Document {
-    pub(super) mode: Option<Spanned<Mode>>,
+    pub(super) mode: Option<Spanned<WrittenMode>>,
     pub(super) observe_until: Option<Spanned<Datetime>>,
     pub(super) require: Require,
     #[serde(default)]
@@ -78,7 +79,10 @@ pub(super) struct Release {
 pub(super) struct Gate {
     pub(super) deadline: Option<Spanned<String>>,
     pub(super) on_reject: Option<OnReject>,
-    pub(super) scope: Option<Scope>,
+    pub(super) observe_at_most: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) readers: Vec<Spanned<String>>,
+    pub(super) scope: Option<Spanned<Scope>>,
 }
 
 /// `"role"`, or a table with `all`, `any`, or `threshold` and `of`.

@@ -57,7 +57,9 @@ statement = "off"
 [gate]
 deadline = "30s"
 on-reject = "alert"
-scope = "root"
+scope = "activation"
+observe-at-most = "0s"
+readers = ["/run/current-system/sw/bin/borg"]
 "#;
     let Bound { rulebook, warnings } = bind(text).unwrap();
     let [warning] = &warnings[..] else { panic!("{warnings:?}") };
@@ -72,11 +74,11 @@ scope = "root"
     assert!(rulebook.takes(WeakContentAddress::Md5));
     assert_eq!(rulebook.metadata(), MetadataRule::Report);
     assert!(rulebook.denied()[0].concerns(&path("openssl-1.0.2"), None));
-    let gate = Policy::parse(text).unwrap().policy.gate();
-    assert_eq!(
-        (gate.mode, gate.on_reject, gate.scope),
-        (Mode::Observe, OnReject::Alert, Scope::Root)
-    );
+    let policy = Policy::parse(text).unwrap().policy;
+    let gate = policy.gate();
+    assert_eq!((gate.on_reject, gate.scope), (OnReject::Alert, Scope::Activation));
+    assert_eq!(gate.observe_at_most.as_secs(), 0);
+    assert_eq!(gate.readers, [std::path::Path::new("/run/current-system/sw/bin/borg")]);
     assert_eq!(gate.deadline.as_secs(), 30);
 }
 
@@ -159,6 +161,9 @@ fn what_cannot_be_meant_is_refused_where_it_stands() {
         (&format!("{require}[gate]\ndeadline = \"10m\"\n"), "\"10m\"", "from 1s to 85s"),
         (&format!("{require}[gate]\ndeadline = \"-1s\"\n"), "\"-1s\"", "from 1s to 85s"),
         (&format!("observe-until = 2026-01-01\n{require}"), "2026-01-01", "not `observe`"),
+        (&format!("{require}[gate]\nscope = \"root\"\n"), "\"root\"", "not judged by this version"),
+        (&format!("{require}[gate]\nobserve-at-most = \"200h\"\n"), "\"200h\"", "from 0s to 168h"),
+        (&format!("{require}[gate]\nreaders = [\"borg\"]\n"), "\"borg\"", "no absolute path"),
     ] {
         let Rejected(remarks) = bind(text).map(|_| ()).unwrap_err();
         let first = remarks.first().unwrap();
@@ -183,5 +188,25 @@ fn nesting_is_bounded() {
     assert!(bind(&deep(8)).is_ok());
     for depth in [9, 50, 100_000] {
         assert!(bind(&deep(depth)).is_err());
+    }
+}
+
+#[test]
+fn observing_always_ends() {
+    let rest = "[require]\ndefault = \"any\"\n";
+    let [enrolled, changed] =
+        ["2026-11-01T00:00:00Z", "2026-11-20T00:00:00Z"].map(|at| at.parse().unwrap());
+    for (first, end) in [
+        ("mode = \"enforce\"\n", None),
+        ("mode = \"observe\"\n", Some("2026-11-27T00:00:00Z")),
+        (
+            "mode = \"observe\"\nobserve-until = 2026-12-24T00:00:00Z\n",
+            Some("2026-12-24T00:00:00Z"),
+        ),
+        ("", Some("2026-11-08T00:00:00Z")),
+    ] {
+        let policy = Policy::parse(&format!("{first}{rest}")).unwrap().policy;
+        let found = policy.gate().mode.observes_until(enrolled, changed);
+        assert_eq!(found, end.map(|end| end.parse().unwrap()), "{first}");
     }
 }

@@ -8,6 +8,16 @@ pub struct Scans {
     asked: AtomicU64,
     done: AtomicU64,
     whole: AtomicBool,
+    lost: AtomicBool,
+}
+
+/// Whether hints about the store were lost since somebody last looked around.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// None was.
+    None,
+    /// So everything must be looked at once more.
+    Some,
 }
 
 impl Scans {
@@ -30,6 +40,17 @@ impl Scans {
     /// Every store path was looked at once: what is not known by now is no entry point.
     pub fn all_is_known(&self) {
         self.whole.store(true, Ordering::SeqCst);
+    }
+
+    /// A hint about the store could not be passed on.
+    pub fn lose(&self) {
+        self.lost.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether one was lost since this was last asked.
+    #[must_use]
+    pub fn take_loss(&self) -> Loss {
+        if self.lost.swap(false, Ordering::SeqCst) { Loss::Some } else { Loss::None }
     }
 
     /// Whether that is so.

@@ -2,7 +2,7 @@
 //!
 //! The name is that of the opener's own mount namespace, so it may be anything; it only says where to look.
 
-use crate::entry_points::NAMES;
+use crate::entry_points::is_entry_point;
 use narwarden_core::store_path::{STORE_DIR, StorePath};
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ pub(super) fn hinted(file: BorrowedFd<'_>) -> Option<StorePath> {
     // Anything may stand before the store's own name: a chroot, a bind mount.
     let (_, inside) = path.rsplit_once(&format!("{STORE_DIR}/"))?;
     let (base_name, entry) = inside.split_once('/')?;
-    NAMES.contains(&entry).then(|| StorePath::from_base_name(base_name).ok()).flatten()
+    is_entry_point(entry).then(|| StorePath::from_base_name(base_name).ok()).flatten()
 }
 
 /// The name that the kernel gives a file, in its opener's mount namespace.

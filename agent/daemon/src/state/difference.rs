@@ -2,6 +2,7 @@
 //!
 //! Every line is escaped: the texts are proposals, and their reader decides by what the terminal shows.
 
+use narwarden_core::event::is_steering;
 use std::fmt::Write as _;
 
 /// Cells of the table of common subsequences; beyond, what changed is shown as one block.
@@ -20,7 +21,7 @@ pub(super) fn difference(old: &str, new: &str) -> String {
         let first = position.saturating_sub(CONTEXT);
         let around = lines.iter().skip(first).take(position - first + CONTEXT + 1);
         if *sign != ' ' || around.into_iter().any(|(sign, _)| *sign != ' ') {
-            let _ = writeln!(text, "{sign}{}", line.escape_debug());
+            let _ = writeln!(text, "{sign}{}", escaped(line));
             skipped = false;
         } else if !skipped {
             text.push_str("…\n");
@@ -28,6 +29,15 @@ pub(super) fn difference(old: &str, new: &str) -> String {
         }
     }
     text
+}
+
+/// The line as it is read: quotes are no danger, and a tab is a tab.
+fn escaped(line: &str) -> String {
+    let escape = |c: char| match c != '\t' && is_steering(c) {
+        true => c.escape_unicode().to_string(),
+        false => c.to_string(),
+    };
+    line.chars().map(escape).collect()
 }
 
 type Lines<'a> = Vec<(char, &'a str)>;
@@ -103,6 +113,8 @@ mod tests {
         let shown = difference("a\nb\nc\nd\ne\nf\ng\n", "a\nb\nc\nd\nE\u{1b}[2J\nf\ng\nh\n");
         assert_eq!(shown, "…\n c\n d\n-e\n+E\\u{1b}[2J\n f\n g\n+h\n");
         assert_eq!(difference("a\n", "a\n"), "…\n");
+        let shown = difference("", "x = \"y\"\t'\\' \u{202e}\u{9b}\r");
+        assert_eq!(shown, "+x = \"y\"\t'\\' \\u{202e}\\u{9b}\\u{d}\n");
         assert_eq!(difference("", "x"), "+x\n");
         assert_eq!(difference("x", ""), "-x\n");
     }

@@ -8,7 +8,7 @@
 
 mod proposal;
 
-pub use proposal::{Change, Proposal, What};
+pub use proposal::{Change, FirstProposal, Proposal, What};
 
 use super::atomic::{self, Stored};
 use super::{Damage, StateError};
@@ -180,17 +180,26 @@ impl Pinned {
         if path.symlink_metadata().is_ok() {
             return Err(PinnedError::AlreadyPinned { path });
         }
-        let pinned = Self::of(Document {
+        let pinned = Self::unsaved(places, trust, policy, now)?;
+        super::prepare(places)?;
+        pinned.save(places)?;
+        Ok(pinned)
+    }
+
+    fn unsaved(
+        places: &Places,
+        trust: &str,
+        policy: &str,
+        now: Timestamp,
+    ) -> Result<Self, PinnedError> {
+        Self::of(Document {
             schema: SCHEMA,
             since: now,
             changed: now,
             trust: trust.to_owned(),
             policy: policy.to_owned(),
             grandfathered: scan(places).links.iter().map(Link::mark).collect(),
-        })?;
-        super::prepare(places)?;
-        pinned.save(places)?;
-        Ok(pinned)
+        })
     }
 
     fn of(document: Document) -> Result<Self, PinnedError> {
@@ -198,7 +207,7 @@ impl Pinned {
         let policy = Policy::parse(&document.policy).map_err(PinnedError::Policy)?.policy;
         let rulebook = policy.bind(&trust).map_err(PinnedError::Policy)?.rulebook;
         let grandfathered = Grandfathered(document.grandfathered.clone());
-        Ok(Self { gate: policy.gate(), document, trust, rulebook, grandfathered })
+        Ok(Self { gate: policy.gate().clone(), document, trust, rulebook, grandfathered })
     }
 
     fn save(&self, places: &Places) -> Result<(), PinnedError> {
@@ -221,8 +230,8 @@ impl Pinned {
 
     /// What the gate does with a verdict.
     #[must_use]
-    pub fn gate(&self) -> Gate {
-        self.gate
+    pub fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     /// The pinned trust set.

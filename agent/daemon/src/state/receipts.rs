@@ -1,26 +1,22 @@
-//! Receipts: one line of JSON a verdict, each naming the one before by its SHA-256.
+//! The file of receipts: appends to the chain of `narwarden_core::receipt`, rotates it, and makes it whole again
+//! after whatever happened to it.
 //!
-//! ```text
-//! line = { "sequence": N, "prev": hex(sha256(the line before)), "time": RFC 3339, "receipt": … } "\n"
-//! ```
-//!
-//! Two files, `receipts.jsonl` and the older `receipts.1.jsonl`, and `receipts.head`, which names the last line.
-//! The chain goes on from the older file into the newer, and tells whether a line was altered, removed or moved;
-//! the head tells whether lines are missing at the end. Whoever is root can make another chain: the head belongs
-//! into the journal too, and from there to another machine.
+//! A line is made first ([`Receipts::next`]), so that its digest can be said in the journal before the line counts,
+//! and is then written ([`Receipts::append`]).
 //!
 //! A line that was torn by a loss of power is copied aside and cut off; a file that is damaged further up is moved
 //! aside, and the chain goes on from the head. Either way the damage is reported.
 
-mod chain;
 mod repair;
 
-pub use chain::{Break, Checked, Fault, Head, MOST_LINE, verify_chain};
+pub use narwarden_core::receipt::{Break, Checked, Fault, Head, MOST_LINE, verify_chain};
 
 use super::atomic;
 use super::{Damage, StateError};
 use crate::places::Places;
 use jiff::Timestamp;
+use narwarden_core::interface::{ChainBreak, ReceiptsChecked};
+use narwarden_core::receipt::{self, LineError, Part};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::retry_on_intr;
 use serde::Serialize;
@@ -32,6 +28,12 @@ use thiserror::Error;
 
 /// How large each of the two files gets.
 pub const LARGEST: u64 = 8 << 20;
+
+/// How often to look again while receipts are being written.
+const MOST_LOOKS: u32 = 10;
+
+/// Longer than it takes to write a receipt.
+const A_MOMENT: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// Appends receipts. There is one in the daemon, and nobody else writes there.
 #[derive(Debug)]
@@ -66,11 +68,16 @@ pub enum ReceiptError {
     /// The system refused.
     #[error(transparent)]
     State(#[from] StateError),
-    /// It is longer than a line may be.
-    #[error("a receipt of {found} bytes is too long: a line has at most {MOST_LINE}")]
-    TooLong {
-        /// How long it would be.
-        found: usize,
+    /// It is no line.
+    #[error(transparent)]
+    Line(#[from] LineError),
+    /// Another line was written since this one was made.
+    #[error("a receipt was made for line {found}, and the next one is {expected}")]
+    Overtaken {
+        /// The number of the next line.
+        expected: u64,
+        /// The number that it has.
+        found: u64,
     },
     /// Somebody else wrote to the file.
     #[error(
@@ -95,19 +102,28 @@ impl Paths {
         let at = |name| places.state.join(name);
         Self {
             directory: places.state.clone(),
-            current: at("receipts.jsonl"),
-            older: at("receipts.1.jsonl"),
-            head: at("receipts.head"),
+            current: at(receipt::CURRENT),
+            older: at(receipt::OLDER),
+            head: at(receipt::HEAD),
         }
     }
 }
 
-#[derive(Serialize)]
-struct Line<'a, T> {
-    sequence: u64,
-    prev: &'a str,
-    time: Timestamp,
-    receipt: &'a T,
+/// A line that is not written yet.
+#[derive(Clone, Debug)]
+#[must_use = "a receipt that is not appended is none"]
+pub struct Next {
+    line: Vec<u8>,
+    before: Head,
+    head: Head,
+}
+
+impl Next {
+    /// What will name it.
+    #[must_use]
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
 }
 
 impl Receipts {
@@ -128,28 +144,29 @@ impl Receipts {
         Ok((receipts, damages))
     }
 
-    /// Appends a receipt and makes it last.
+    /// Makes the line of a receipt. Nothing is written yet.
+    ///
+    /// # Errors
+    /// The receipt does not fit into a line.
+    pub fn next<T: Serialize>(&self, now: Timestamp, receipt: &T) -> Result<Next, ReceiptError> {
+        let (line, head) = self.head.next(now, receipt)?;
+        Ok(Next { line, before: self.head.clone(), head })
+    }
+
+    /// Appends the line that was made last, and makes it last.
     ///
     /// # Errors
     /// What the system refuses: the receipt is not there then.
-    pub fn append<T: Serialize>(
-        &mut self,
-        now: Timestamp,
-        receipt: &T,
-    ) -> Result<&Head, ReceiptError> {
-        let sequence = self.head.sequence.saturating_add(1);
-        let line = Line { sequence, prev: &self.head.digest, time: now, receipt };
-        let path = self.paths.current.clone();
-        let line = serde_json::to_vec(&line)
-            .map_err(|error| StateError::io("write", &path)(std::io::Error::other(error)))?;
-        if line.len() > MOST_LINE {
-            return Err(ReceiptError::TooLong { found: line.len() });
+    pub fn append(&mut self, next: Next) -> Result<&Head, ReceiptError> {
+        let Next { line, before, head } = next;
+        if before != self.head {
+            let expected = self.head.sequence.saturating_add(1);
+            return Err(ReceiptError::Overtaken { expected, found: head.sequence });
         }
         self.require_unchanged()?;
         if self.length > 0 && self.length + line.len() as u64 >= self.largest {
             self.rotate()?;
         }
-        let head = Head::after(sequence, &line);
         if let Err(error) = self.append_line(line, &head) {
             // Half a line would be found at the next start. Without it, the next receipt is still a whole one.
             let _ = self.file.set_len(self.length).and_then(|()| self.file.sync_data());
@@ -202,41 +219,46 @@ impl Receipts {
     /// The first thing that is wrong, with its file.
     pub fn verify(places: &Places) -> Result<Checked, (PathBuf, Break)> {
         let paths = Paths::of(places);
-        let older = check(&paths.older)?;
-        let current = check(&paths.current)?;
-        if let (Some(older), Some(current)) = (&older, &current)
-            && current.lines > 0
-            && current.before != older.head
-        {
-            let fault = Fault::Previous {
-                expected: older.head.digest.clone(),
-                found: current.before.digest.clone(),
-            };
-            return Err((paths.current, Break { line: 1, offset: 0, fault }));
-        }
-        let both = match (older, current) {
-            (Some(older), Some(current)) if current.lines > 0 => Checked {
-                lines: older.lines + current.lines,
-                before: older.before,
-                length: older.length + current.length,
-                ..current
-            },
-            (Some(one), _) | (None, Some(one)) => one,
-            (None, None) => Checked::default(),
-        };
-        let missing = |expected: Option<Head>| Break {
-            line: both.lines,
-            offset: both.length,
-            fault: Fault::Head { expected, found: both.head.clone() },
-        };
-        match repair::known_head(&paths) {
-            Ok(Some(head)) if head == both.head => Ok(both),
-            Ok(None) if both.lines == 0 => Ok(both),
-            Ok(head) => Err((paths.head, missing(head))),
-            Err(error) => {
+        let mut looks = 1;
+        loop {
+            let unreadable = |error: std::io::Error| {
                 let fault = Fault::Unreadable(error.to_string());
-                Err((paths.head, Break { line: 0, offset: 0, fault }))
+                (paths.head.clone(), Break { line: 0, offset: 0, fault })
+            };
+            let head = repair::known_head(&paths).map_err(unreadable)?;
+            let checked = verify_once(&paths, head.clone());
+            // A receipt that was written meanwhile is no break.
+            let written = repair::known_head(&paths).map_err(unreadable)? != head;
+            if checked.is_ok() || !written || looks == MOST_LOOKS {
+                return checked;
             }
+            looks += 1;
+        }
+    }
+
+    /// The same, as the socket's answer. Only a break that stays is one: the line before its head, and the new file
+    /// before its first line, are seen by whoever looks just then.
+    #[must_use]
+    pub fn check(places: &Places) -> ReceiptsChecked {
+        let checked = Self::verify(places).or_else(|_| {
+            std::thread::sleep(A_MOMENT);
+            Self::verify(places)
+        });
+        match checked {
+            Ok(checked) => ReceiptsChecked {
+                receipts: checked.lines,
+                head: Some(checked.head.digest),
+                broken: None,
+            },
+            Err((file, broken)) => ReceiptsChecked {
+                receipts: broken.before(),
+                head: None,
+                broken: Some(ChainBreak {
+                    file: file.display().to_string(),
+                    line: broken.line,
+                    problem: broken.fault.to_string(),
+                }),
+            },
         }
     }
 
@@ -248,7 +270,7 @@ impl Receipts {
         for path in [&paths.older, &paths.current] {
             let Ok(file) = read_only(path) else { continue };
             // A file that is damaged further up still tells what it can.
-            let _ = chain::each_line(BufReader::new(file), |line| {
+            let _ = receipt::each_line(BufReader::new(file), |line| {
                 if let Ok(value) = serde_json::from_slice(line) {
                     recent.push_back(value);
                     if recent.len() > limit {
@@ -262,20 +284,24 @@ impl Receipts {
     }
 }
 
-fn check(path: &Path) -> Result<Option<Checked>, (PathBuf, Break)> {
-    let failed = |error: std::io::Error| Break {
-        line: 0,
-        offset: 0,
-        fault: Fault::Unreadable(error.to_string()),
-    };
-    match read_only(path) {
-        Ok(file) => match verify_chain(BufReader::new(file)) {
-            Ok(checked) => Ok(Some(checked)),
-            Err(found) => Err((path.to_owned(), found)),
-        },
+fn verify_once(paths: &Paths, head: Option<Head>) -> Result<Checked, (PathBuf, Break)> {
+    let reader = |path: &Path| match read_only(path) {
+        Ok(file) => Ok(Some(BufReader::new(file))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err((path.to_owned(), failed(error))),
-    }
+        Err(error) => {
+            let fault = Fault::Unreadable(error.to_string());
+            Err((path.to_owned(), Break { line: 0, offset: 0, fault }))
+        }
+    };
+    let (older, current) = (reader(&paths.older)?, reader(&paths.current)?);
+    receipt::verify_files(older, current, head).map_err(|(part, found)| {
+        let path = match part {
+            Part::Older => &paths.older,
+            Part::Current => &paths.current,
+            Part::Head => &paths.head,
+        };
+        (path.clone(), found)
+    })
 }
 
 fn read_only(path: &Path) -> std::io::Result<File> {

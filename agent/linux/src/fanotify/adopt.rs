@@ -6,6 +6,7 @@
 //! read every number there can be is denied.
 #![allow(unsafe_code, reason = "the type of the group takes any descriptor, and trusts")]
 
+use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
@@ -23,17 +24,44 @@ const MOST: u64 = 1 << 20;
 /// What this program raises its limit to (see [`limits`](crate::limits)), whatever it is now.
 const LEAST: u64 = 65_536;
 
-/// What the group must have been made with: asked before opening, and no limit to the queue, since a
-/// full one lets requests through.
-const NEEDED: u32 = libc::FAN_CLASS_CONTENT | libc::FAN_UNLIMITED_QUEUE;
-/// What it must not: descriptors left out of events, threads for processes, another class, errors for
-/// descriptors.
-const FOREIGN: u32 = libc::FAN_CLASS_PRE_CONTENT
-    | libc::FAN_REPORT_FID
+/// The two bits of a group's class, of which not both can be set.
+const CLASS: u32 = libc::FAN_CLASS_CONTENT | libc::FAN_CLASS_PRE_CONTENT;
+/// What the group must have been made with beside its class: no limit to the queue, since a full one
+/// lets requests through.
+const NEEDED: u32 = libc::FAN_UNLIMITED_QUEUE;
+/// What it must not: descriptors left out of events, threads for processes, errors for descriptors.
+const FOREIGN: u32 = libc::FAN_REPORT_FID
     | libc::FAN_REPORT_DIR_FID
     | libc::FAN_REPORT_NAME
     | libc::FAN_REPORT_TARGET_FID
     | libc::FAN_REPORT_TID;
+
+/// What a group is for. The kernel knows it by the class, which decides who is asked first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Made by [`Group::hold`].
+    Hold,
+    /// Made by [`Group::watch`].
+    Watch,
+}
+
+impl Kind {
+    fn class(self) -> u32 {
+        match self {
+            Self::Hold => libc::FAN_CLASS_CONTENT,
+            Self::Watch => libc::FAN_CLASS_PRE_CONTENT,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Hold => "of class content",
+            Self::Watch => "of class pre-content",
+        })
+    }
+}
 
 /// Requests that nobody would ever have answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,31 +83,31 @@ pub enum AdoptError {
     NotAGroup,
     /// A group that another program, or another version of this one, made in another way.
     #[error(
-        "the inherited fanotify group must be of class content with an unlimited queue and readable \
-         files, but has flags {flags:#x} and event flags {event_flags:#x}; let the service manager \
-         drop it and start again"
+        "the inherited fanotify group must be {expected} with an unlimited queue and readable files, \
+         but has flags {flags:#x} and event flags {event_flags:#x}; let the service manager drop it \
+         and start again"
     )]
-    Foreign { flags: u32, event_flags: u32 },
+    Foreign { expected: Kind, flags: u32, event_flags: u32 },
     /// The system refused.
     #[error("cannot {operation} the inherited fanotify group: {error}")]
     Io { operation: &'static str, error: io::Error },
 }
 
 impl Group {
-    /// Takes over a group, and denies the requests in it that were read and never answered. Marks and
-    /// unread events stay as they are. Needs `/proc`.
+    /// Takes over a group of that kind, and denies the requests in it that were read and never answered.
+    /// Marks and unread events stay as they are. Needs `/proc`.
     ///
     /// No one else may be reading the group.
     ///
     /// # Errors
     /// See [`AdoptError`].
-    pub fn adopt(fd: OwnedFd) -> Result<(Self, Orphans), AdoptError> {
+    pub fn adopt(fd: OwnedFd, kind: Kind) -> Result<(Self, Orphans), AdoptError> {
         let failed = |operation| move |error: io::Error| AdoptError::Io { operation, error };
         let path = format!("/proc/self/fdinfo/{}", fd.as_raw_fd());
         let information = std::fs::read_to_string(path).map_err(failed("look up"))?;
         let (flags, event_flags) = group_flags(&information).ok_or(AdoptError::NotAGroup)?;
-        if !is_ours(flags, event_flags) {
-            return Err(AdoptError::Foreign { flags, event_flags });
+        if !is_ours(kind, flags, event_flags) {
+            return Err(AdoptError::Foreign { expected: kind, flags, event_flags });
         }
         let setup = |fd| {
             fcntl_setfd(fd, FdFlags::CLOEXEC)?;
@@ -119,10 +147,11 @@ fn group_flags(information: &str) -> Option<(u32, u32)> {
     Some((hexadecimal(flags)?, hexadecimal(event_flags)?))
 }
 
-fn is_ours(flags: u32, event_flags: u32) -> bool {
+fn is_ours(kind: Kind, flags: u32, event_flags: u32) -> bool {
     const FILE: u32 = EVENT_FILE.bits();
     const ACCESS_MODE: u32 = 3;
-    flags & NEEDED == NEEDED
+    flags & CLASS == kind.class()
+        && flags & NEEDED == NEEDED
         && flags & FOREIGN == 0
         && event_flags & ACCESS_MODE == FILE & ACCESS_MODE
 }
@@ -136,11 +165,11 @@ mod tests {
     #[test]
     fn what_is_no_group_is_refused_untouched() {
         let file = tempfile::tempfile().unwrap();
-        let refused = Group::adopt(file.try_clone().unwrap().into());
+        let refused = Group::adopt(file.try_clone().unwrap().into(), Kind::Hold);
         assert!(matches!(refused, Err(AdoptError::NotAGroup)), "{refused:?}");
         assert_eq!(file.metadata().unwrap().len(), 0, "nothing was written to it");
         let null = File::open("/dev/null").unwrap();
-        assert!(matches!(Group::adopt(null.into()), Err(AdoptError::NotAGroup)));
+        assert!(matches!(Group::adopt(null.into(), Kind::Watch), Err(AdoptError::NotAGroup)));
     }
 
     #[test]
@@ -165,13 +194,18 @@ mod tests {
 
     #[test]
     fn groups_of_others_are_refused() {
-        let ours = NEEDED | libc::FAN_CLOEXEC | libc::FAN_REPORT_PIDFD;
-        assert!(is_ours(ours, EVENT_FILE.bits()));
-        assert!(!is_ours(ours & !libc::FAN_UNLIMITED_QUEUE, EVENT_FILE.bits()));
-        assert!(!is_ours(ours & !libc::FAN_CLASS_CONTENT, EVENT_FILE.bits()));
-        assert!(!is_ours(ours | libc::FAN_REPORT_TID, EVENT_FILE.bits()));
-        assert!(!is_ours(ours | libc::FAN_REPORT_FID, EVENT_FILE.bits()));
-        assert!(!is_ours(ours | libc::FAN_CLASS_PRE_CONTENT, EVENT_FILE.bits()));
-        assert!(!is_ours(ours, EVENT_FILE.bits() | 2));
+        let flags = NEEDED | libc::FAN_CLOEXEC | libc::FAN_REPORT_PIDFD;
+        let file = EVENT_FILE.bits();
+        for (kind, other) in [(Kind::Hold, Kind::Watch), (Kind::Watch, Kind::Hold)] {
+            let ours = flags | kind.class();
+            assert!(is_ours(kind, ours, file));
+            assert!(!is_ours(other, ours, file), "one is not taken for the other");
+            assert!(!is_ours(kind, ours | other.class(), file));
+            assert!(!is_ours(kind, flags, file), "nobody waits for a group of no class");
+            assert!(!is_ours(kind, ours & !libc::FAN_UNLIMITED_QUEUE, file));
+            assert!(!is_ours(kind, ours | libc::FAN_REPORT_TID, file));
+            assert!(!is_ours(kind, ours | libc::FAN_REPORT_FID, file));
+            assert!(!is_ours(kind, ours, file | 2));
+        }
     }
 }

@@ -74,7 +74,8 @@ impl Group {
     /// # Errors
     /// What fanotify_mark(2) says.
     pub fn heed_file(&self, file: BorrowedFd<'_>) -> io::Result<()> {
-        match self.mark(MarkFlags::FAN_MARK_REMOVE | MarkFlags::FAN_MARK_IGNORE, PERMISSIONS, file) {
+        match self.mark(MarkFlags::FAN_MARK_REMOVE | MarkFlags::FAN_MARK_IGNORE, PERMISSIONS, file)
+        {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             result => result,
         }

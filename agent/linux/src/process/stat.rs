@@ -26,13 +26,37 @@ impl Stat {
     }
 }
 
-/// The user in `status`, if real, effective, saved and file system user are one.
-pub(super) fn uid(status: &[u8]) -> Option<u32> {
-    let line = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"Uid:"))?;
-    let mut uids = str::from_utf8(line).ok()?.split_ascii_whitespace().map(str::parse::<u32>);
-    let uid = uids.next()?.ok()?;
-    let others: Vec<_> = uids.collect();
-    (others.len() == 3 && others.into_iter().all(|other| other == Ok(uid))).then_some(uid)
+/// What one thread may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Credentials {
+    /// Real, effective, saved and file system user.
+    pub(super) users: [u32; 4],
+    /// Permitted and effective capabilities, capabilities(7).
+    pub(super) capabilities: u64,
+}
+
+impl Credentials {
+    /// From `status`.
+    pub(super) fn parse(status: &[u8]) -> Option<Self> {
+        let value = |name: &[u8]| {
+            let mut lines = status.split(|byte| *byte == b'\n');
+            let line = lines.find_map(|line| line.strip_prefix(name))?;
+            Some(str::from_utf8(line).ok()?.trim())
+        };
+        let mut users = value(b"Uid:")?.split_ascii_whitespace().map(str::parse::<u32>);
+        let users = [users.next()?, users.next()?, users.next()?, users.next()?];
+        let [real, effective, saved, of_files] = users;
+        let capabilities = |name| u64::from_str_radix(value(name)?, 16).ok();
+        Some(Self {
+            users: [real.ok()?, effective.ok()?, saved.ok()?, of_files.ok()?],
+            capabilities: capabilities(b"CapPrm:")? | capabilities(b"CapEff:")?,
+        })
+    }
+
+    /// Whether it is root, could become it, or has a part of what root may do.
+    pub(super) fn are_privileged(self) -> bool {
+        self.users.contains(&0) || self.capabilities != 0
+    }
 }
 
 #[cfg(test)]
@@ -63,28 +87,43 @@ mod tests {
     }
 
     #[test]
-    fn users() {
+    fn privileges() {
+        let caps =
+            "CapInh:\t0000000000000001\nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n";
         let table = [
-            ("Name:\tsh\nUid:\t0\t0\t0\t0\nGid:\t1\t1\t1\t1\n", Some(0)),
-            ("Uid:\t1000\t1000\t1000\t1000\n", Some(1000)),
-            ("Uid:\t1000\t0\t0\t0\n", None),
-            ("Uid:\t0\t1000\t1000\t1000\n", None),
-            ("Uid:\t1000\t1000\t0\t1000\n", None),
-            ("Uid:\t1000\t1000\t1000\n", None),
-            ("Uid:\t1000\t1000\t1000\t1000\t1000\n", None),
-            ("Uid:\n", None),
-            ("Name:\tUid:\t0\t0\t0\t0\n", None),
-            ("", None),
+            ("Name:\tsh\nUid:\t0\t0\t0\t0\nGid:\t1\t1\t1\t1\n", caps, Some(true)),
+            ("Uid:\t1000\t1000\t1000\t1000\n", caps, Some(false)),
+            ("Uid:\t1000\t0\t0\t0\n", caps, Some(true)),
+            ("Uid:\t0\t1000\t1000\t1000\n", caps, Some(true)),
+            ("Uid:\t1000\t1000\t0\t1000\n", caps, Some(true)),
+            (
+                "Uid:\t1000\t1000\t1000\t1000\n",
+                "CapPrm:\t0000000000000002\nCapEff:\t0\n",
+                Some(true),
+            ),
+            (
+                "Uid:\t1000\t1000\t1000\t1000\n",
+                "CapPrm:\t0\nCapEff:\t0000000000200000\n",
+                Some(true),
+            ),
+            ("Uid:\t1000\t1000\t1000\t1000\n", "CapPrm:\t0\n", None),
+            ("Uid:\t1000\t1000\t1000\t1000\n", "CapPrm:\t0\nCapEff:\tx\n", None),
+            ("Uid:\t1000\t1000\t1000\n", caps, None),
+            ("Uid:\n", caps, None),
+            ("Name:\tUid:\t0\t0\t0\t0\n", caps, None),
+            ("", "", None),
         ];
-        for (text, uid) in table {
-            assert_eq!(super::uid(text.as_bytes()), uid, "{text:?}");
+        for (users, capabilities, privileged) in table {
+            let status = format!("{users}{capabilities}");
+            let found = Credentials::parse(status.as_bytes()).map(Credentials::are_privileged);
+            assert_eq!(found, privileged, "{status:?}");
         }
     }
 
     proptest! {
         #[test]
         fn any_bytes(bytes: Vec<u8>) {
-            let _ = (Stat::parse(&bytes), uid(&bytes));
+            let _ = (Stat::parse(&bytes), Credentials::parse(&bytes));
         }
     }
 }

@@ -67,17 +67,23 @@ pub fn take_fds() -> io::Result<Vec<(String, OwnedFd)>> {
 }
 
 /// The value of [`KEPT`] that hands `files` over to the program this process is replaced with. They
-/// must not be close-on-exec when it begins.
+/// must not be close-on-exec when it begins; [`Successor::exec`](crate::successor::Successor::exec) sees
+/// to all of it.
 ///
 /// # Errors
-/// `InvalidInput` for a name that [`store_fd`](super::Notifier::store_fd) would not take.
+/// `InvalidInput` for a name that [`store_fd`](super::Notifier::store_fd) would not take, and for a list
+/// that [`take_fds`] would not: a descriptor twice or of standard input, output or error, or more than 64.
 pub fn kept(files: &[(&str, BorrowedFd<'_>)]) -> io::Result<String> {
     let mut value = process::id().to_string();
     for (name, file) in files {
         super::named(name)?;
         value.push_str(&format!(":{name}={}", file.as_raw_fd()));
     }
-    Ok(value)
+    // Better refused here than by a program that has nothing to go back to.
+    match value.split_once(':').map(|(_, list)| from_predecessor(&value, list)) {
+        Some(Err(problem)) => Err(io::Error::new(io::ErrorKind::InvalidInput, problem)),
+        Some(Ok(_)) | None => Ok(value),
+    }
 }
 
 /// The variables that list descriptors, as they stand in the environment.
@@ -104,6 +110,9 @@ impl Variables {
     /// Names and numbers, each number once.
     fn listed(&self, own_pid: u32) -> Result<Vec<(String, RawFd)>, Problem> {
         let own = own_pid.to_string();
+        if self.kept.as_ref() == Some(&own) {
+            return Ok(Vec::new());
+        }
         if let Some(value) = &self.kept
             && let Some((pid, list)) = value.split_once(':')
             && pid == own
@@ -191,6 +200,8 @@ fn own((name, descriptor): (String, RawFd)) -> io::Result<(String, OwnedFd)> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd;
+
     use super::*;
 
     fn listed(
@@ -222,6 +233,8 @@ mod tests {
             (None, Some(("78", "nonsense", None)), list(&[])),
             (Some("77:hold=9:x=y=5"), stored, list(&[("hold", 9), ("x=y", 5)])),
             (Some("78:hold=9"), stored, list(&[("hold", 3), ("x=y", 4)])),
+            (Some("77"), stored, list(&[])),
+            (Some("78"), stored, list(&[("hold", 3), ("x=y", 4)])),
         ] {
             assert_eq!(listed(kept, manager), Ok(expected), "{kept:?} {manager:?}");
         }
@@ -239,6 +252,28 @@ mod tests {
         for kept in [":", ":a", ":a=", ":a=2", ":a=-1", ":=3", ":a=3:b=3", ":a=3:", ":\n=3", &many]
         {
             listed(Some(&format!("77{kept}")), None).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn what_would_not_be_taken_is_not_handed_over() {
+        let (one, two) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+        let (one, two) = (one.as_fd(), two.as_fd());
+        let own = process::id();
+        let good = format!("{own}:a={}:b={}", one.as_raw_fd(), two.as_raw_fd());
+        assert_eq!(kept(&[("a", one), ("b", two)]).unwrap(), good);
+        assert_eq!(kept(&[]).unwrap(), own.to_string());
+        let many = vec![("a", one); MOST + 1];
+        let input = std::io::stdin();
+        let refused: [&[(&str, BorrowedFd<'_>)]; 5] = [
+            &[("a", one), ("b", one)],
+            &[("a", input.as_fd())],
+            &[("", one)],
+            &[("a:b", one)],
+            &many,
+        ];
+        for files in refused {
+            assert_eq!(kept(files).unwrap_err().kind(), io::ErrorKind::InvalidInput, "{files:?}");
         }
     }
 

@@ -21,7 +21,7 @@ pub enum What {
 }
 
 /// What `/etc/narwarden` says otherwise than what is pinned.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Proposal {
     /// Another trust set.
     pub trust: Option<Change>,
@@ -38,6 +38,19 @@ pub struct Change {
     pub digest: RulesDigest,
     /// What is other than in the pinned one, escaped, line by line.
     pub difference: String,
+    /// Why it would be refused, if it would be.
+    pub problem: Option<String>,
+}
+
+/// What there is to pin where nothing is pinned.
+#[derive(Clone, Debug)]
+pub struct FirstProposal {
+    /// The trust set, if there is one.
+    pub trust: Option<Change>,
+    /// The policy, if there is one.
+    pub policy: Option<Change>,
+    /// Both as they would hold, if there are both and they can be used.
+    pub pinned: Option<Box<Pinned>>,
 }
 
 impl What {
@@ -77,13 +90,43 @@ impl Pinned {
         }
     }
 
+    /// What lies there to be pinned first. Nothing is pinned by asking.
+    ///
+    /// # Errors
+    /// Where others could have written a file, or it cannot be read.
+    pub fn first_proposal(places: &Places, now: Timestamp) -> Result<FirstProposal, PinnedError> {
+        let (trust, policy) = (change(places, What::Trust, "")?, change(places, What::Policy, "")?);
+        let (Some(mut trust), Some(mut policy)) = (trust.clone(), policy.clone()) else {
+            return Ok(FirstProposal { trust, policy, pinned: None });
+        };
+        let pinned = match Self::unsaved(places, &trust.text, &policy.text, now) {
+            Ok(pinned) => Some(Box::new(pinned)),
+            Err(error @ PinnedError::Trust(_)) => {
+                trust.problem = Some(error.to_string());
+                None
+            }
+            Err(error) => {
+                policy.problem = Some(error.to_string());
+                None
+            }
+        };
+        Ok(FirstProposal { trust: Some(trust), policy: Some(policy), pinned })
+    }
+
     /// What is proposed now; `None` where that is what is pinned, or nothing is proposed.
     ///
     /// # Errors
     /// Where others could have written a file, or it cannot be read.
     pub fn proposal(&self, places: &Places) -> Result<Option<Proposal>, PinnedError> {
-        let trust = change(places, What::Trust, self.trust_text())?;
-        let policy = change(places, What::Policy, self.policy_text())?;
+        let mut trust = change(places, What::Trust, self.trust_text())?;
+        let mut policy = change(places, What::Policy, self.policy_text())?;
+        let refused = |document| self.tried(document).err().map(|error| error.to_string());
+        if let Some(trust) = &mut trust {
+            trust.problem = refused((trust.text.clone(), self.policy_text().to_owned()));
+        }
+        if let Some(policy) = &mut policy {
+            policy.problem = refused((self.trust_text().to_owned(), policy.text.clone()));
+        }
         let other = trust.is_some() || policy.is_some();
         Ok(other.then_some(Proposal { trust, policy }))
     }
@@ -139,14 +182,19 @@ impl Pinned {
         policy: String,
         now: Timestamp,
     ) -> Result<Self, PinnedError> {
+        let mut accepted = self.tried((trust, policy))?;
+        accepted.document.changed = now;
+        accepted.save(places)?;
+        Ok(accepted)
+    }
+
+    /// What would hold with these texts.
+    fn tried(&self, (trust, policy): (String, String)) -> Result<Self, PinnedError> {
         let version = TrustSet::parse(&trust).map_err(PinnedError::Trust)?.trust.version();
         if version < self.trust.version() {
             return Err(PinnedError::OlderTrust { pinned: self.trust.version(), found: version });
         }
-        let document = super::Document { changed: now, trust, policy, ..self.document.clone() };
-        let accepted = Self::of(document)?;
-        accepted.save(places)?;
-        Ok(accepted)
+        Self::of(super::Document { trust, policy, ..self.document.clone() })
     }
 
     fn proposed(&self, places: &Places, what: What, digest: &str) -> Result<String, PinnedError> {
@@ -178,6 +226,7 @@ fn change(places: &Places, what: What, pinned: &str) -> Result<Option<Change>, T
     Ok(text.map(|text| Change {
         digest: RulesDigest::of(&text),
         difference: difference(pinned, &text),
+        problem: None,
         text,
     }))
 }

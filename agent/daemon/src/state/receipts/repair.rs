@@ -1,17 +1,14 @@
 //! Makes receipts whole again after whatever happened to them, and keeps what it takes away.
 
-use super::chain::{Break, Checked, Fault, Head, MOST_LINE, verify_chain};
-use super::{Paths, read_only};
+use super::{Break, Checked, Fault, Head, MOST_LINE, Paths, read_only, verify_chain};
 use crate::state::atomic::{self, Stored};
 use crate::state::{Damage, Kept, StateError};
+use narwarden_core::receipt::LONGEST_HEAD;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{Errno, retry_on_intr};
 use std::fs::File;
 use std::io::{BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
-
-/// A head is a number and a digest.
-const LONGEST_HEAD: u64 = 512;
 
 /// Leaves files to which receipts can be appended, after the head that is returned.
 ///
@@ -116,7 +113,7 @@ pub(super) fn known_head(paths: &Paths) -> std::io::Result<Option<Head>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    Ok(text.split_once('\n').and_then(|(_, body)| Head::parse(body)))
+    Ok(Head::in_file(&text))
 }
 
 enum Found {

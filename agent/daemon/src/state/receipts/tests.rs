@@ -5,6 +5,13 @@ use std::io::Read as _;
 
 const NOW: Timestamp = Timestamp::constant(1_790_856_000, 0);
 
+fn append(receipts: &mut Receipts, receipt: &impl Serialize) -> Result<Head, ReceiptError> {
+    let next = receipts.next(NOW, receipt)?;
+    let head = next.head().clone();
+    assert_eq!(receipts.append(next)?, &head, "what was said of it before it was written");
+    Ok(head)
+}
+
 struct Desk {
     _root: tempfile::TempDir,
     places: Places,
@@ -25,7 +32,7 @@ impl Desk {
         let (mut receipts, damages) = Receipts::open_with(&desk.places, largest).unwrap();
         assert_eq!(damages, []);
         for number in 1..=count {
-            let head = receipts.append(NOW, &format!("receipt {number}")).unwrap();
+            let head = append(&mut receipts, &format!("receipt {number}")).unwrap();
             assert_eq!(head.sequence, number);
         }
         desk
@@ -45,7 +52,7 @@ impl Desk {
     fn reopened(&self) -> Vec<Damage> {
         let (mut receipts, damages) = Receipts::open(&self.places).unwrap();
         let before = receipts.head().sequence;
-        receipts.append(NOW, &"after").unwrap();
+        append(&mut receipts, &"after").unwrap();
         let checked = Receipts::verify(&self.places).unwrap();
         assert_eq!(checked.head.sequence, before + 1);
         let (_, again) = Receipts::open(&self.places).unwrap();
@@ -152,7 +159,7 @@ fn a_line_without_its_end_is_cut_off_and_kept() {
     let head = fs::read(&desk.paths.head).unwrap();
     let whole = fs::read(&desk.paths.current).unwrap();
     let (mut receipts, _) = Receipts::open(&desk.places).unwrap();
-    receipts.append(NOW, &"the fourth").unwrap();
+    append(&mut receipts, &"the fourth").unwrap();
     let longer = fs::read(&desk.paths.current).unwrap();
     for length in whole.len() + 1..longer.len() {
         let desk = Desk::new();
@@ -223,7 +230,7 @@ fn a_middle_that_is_damaged_is_kept_and_the_numbers_go_on() {
     let other = Desk::new();
     let (mut receipts, _) = Receipts::open(&other.places).unwrap();
     for _ in 0..6 {
-        receipts.append(NOW, &"made up").unwrap();
+        append(&mut receipts, &"made up").unwrap();
     }
     fs::copy(&other.paths.current, &desk.paths.current).unwrap();
     assert!(Receipts::verify(&desk.places).is_err());
@@ -282,24 +289,62 @@ fn nobody_else_writes_there() {
     let (mut receipts, _) = Receipts::open(&desk.places).unwrap();
     let mut other = fs::OpenOptions::new().append(true).open(&desk.paths.current).unwrap();
     other.write_all(b"{}\n").unwrap();
-    let error = receipts.append(NOW, &"x").unwrap_err();
+    let error = append(&mut receipts, &"x").unwrap_err();
     assert!(matches!(error, ReceiptError::Changed { .. }), "{error}");
     // Moved away under its feet.
     let desk = Desk::with(2, LARGEST);
     let (mut receipts, _) = Receipts::open(&desk.places).unwrap();
     fs::rename(&desk.paths.current, desk.paths.directory.join("elsewhere")).unwrap();
-    assert!(matches!(receipts.append(NOW, &"x"), Err(ReceiptError::Changed { .. })));
+    assert!(matches!(append(&mut receipts, &"x"), Err(ReceiptError::Changed { .. })));
 }
 
 #[test]
 fn a_receipt_that_is_too_long_is_refused() {
     let desk = Desk::with(1, LARGEST);
     let (mut receipts, _) = Receipts::open(&desk.places).unwrap();
-    let error = receipts.append(NOW, &"x".repeat(MOST_LINE)).unwrap_err();
-    assert!(matches!(error, ReceiptError::TooLong { .. }), "{error}");
-    receipts.append(NOW, &"x".repeat(MOST_LINE - 300)).unwrap();
+    let error = append(&mut receipts, &"x".repeat(MOST_LINE)).unwrap_err();
+    assert!(matches!(error, ReceiptError::Line(LineError::TooLong { .. })), "{error}");
+    append(&mut receipts, &"x".repeat(MOST_LINE - 300)).unwrap();
     Receipts::verify(&desk.places).unwrap();
     // Nor is one read: a line without end is not held in memory.
     let endless = BufReader::new(std::io::repeat(b'x').take(1 << 34));
     assert_eq!(verify_chain(endless).unwrap_err().fault, Fault::TooLong);
+}
+
+#[test]
+fn a_line_counts_only_in_the_place_that_it_was_made_for() {
+    let desk = Desk::with(2, LARGEST);
+    let (mut receipts, _) = Receipts::open(&desk.places).unwrap();
+    let (first, second) = (receipts.next(NOW, &"a").unwrap(), receipts.next(NOW, &"b").unwrap());
+    assert_eq!(receipts.head().sequence, 2, "nothing is written yet");
+    receipts.append(first).unwrap();
+    let error = receipts.append(second).unwrap_err();
+    assert!(matches!(error, ReceiptError::Overtaken { expected: 4, found: 3 }), "{error}");
+    assert_eq!(Receipts::verify(&desk.places).unwrap().head, *receipts.head());
+    let checked = Receipts::check(&desk.places);
+    assert_eq!((checked.receipts, checked.broken), (3, None));
+    assert_eq!(checked.head.as_deref(), Some(receipts.head().digest.as_str()));
+}
+
+#[test]
+fn checking_while_receipts_are_written_finds_no_break() {
+    let desk = Desk::with(2, 2000);
+    let places = desk.places.clone();
+    let (mut receipts, _) = Receipts::open_with(&desk.places, 2000).unwrap();
+    let end = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let checks = scope.spawn(|| {
+            let mut checks = 0;
+            while !end.load(std::sync::atomic::Ordering::Relaxed) {
+                Receipts::verify(&places).unwrap();
+                checks += 1;
+            }
+            checks
+        });
+        for _ in 0..300 {
+            append(&mut receipts, &"more").unwrap();
+        }
+        end.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(checks.join().unwrap() > 0);
+    });
 }

@@ -1,0 +1,158 @@
+//! What a request is answered, by what the table knows at this moment.
+
+use super::passed::Passed;
+use super::subject;
+use super::{Ask, Gate, Origin, Waiting};
+use crate::table::{Answer, Identity, Looked, Obstacle, Role, Shared};
+use jiff::Timestamp;
+use narwarden_core::store_path::StorePath;
+use narwarden_linux::fanotify::{Access, Request};
+use narwarden_linux::process::{Privilege, Process};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// What to do with a request now.
+pub(super) enum Decision {
+    /// Let it through; it concerns nobody.
+    Ignore,
+    /// Let it through, and see the next one too.
+    Pass,
+    /// An activation goes ahead.
+    Activate(StorePath),
+    /// Refuse it.
+    Deny(Option<StorePath>, Arc<str>),
+    /// It cannot be told yet.
+    Wait {
+        /// Who can tell.
+        ask: Ask,
+        /// What would be activated, if that is known.
+        toplevel: Option<StorePath>,
+        /// What is waited for.
+        why: Arc<str>,
+    },
+}
+
+impl Decision {
+    fn wait(ask: Ask, toplevel: Option<&StorePath>, why: impl Into<Arc<str>>) -> Self {
+        Self::Wait { ask, toplevel: toplevel.cloned(), why: why.into() }
+    }
+}
+
+impl Gate {
+    pub(super) fn decide(&self, one: &mut Waiting, passed: &mut Passed) -> Decision {
+        let Waiting { request, from, scan, look, process, .. } = one;
+        if request.pid() == std::process::id() {
+            return Decision::Pass;
+        }
+        // A file that cannot be told from others is none that anybody made known, and may be any of them.
+        let Ok(file) = Identity::of(request.file()) else {
+            return Decision::Deny(None, "the file cannot be identified".into());
+        };
+        let role = self.table.role(file);
+        let hint = subject::hinted(request.file());
+        if role.is_none() && hint.is_none() && (*from == Origin::Watch || self.scans.is_all_known())
+        {
+            return Decision::Ignore;
+        }
+        let process = process.get_or_insert_with(|| Process::of(request));
+        match process.privilege() {
+            // An ordinary user activates nothing by running or reading it, and must not keep others waiting.
+            Privilege::None => return Decision::Pass,
+            Privilege::Unknown => {
+                let why = "it has too many threads to be sure that it is an ordinary user's";
+                return Decision::Deny(hint, why.into());
+            }
+            Privilege::Some => {}
+        }
+        let reads = request.kind() == Access::Open
+            && process.executable().is_some_and(|program| self.settings.may_read(program));
+        match role {
+            Some(_) if reads => Decision::Pass,
+            Some(Role { shared: Some(_), .. }) if passed.came_through(request, process) => {
+                Decision::Pass
+            }
+            Some(Role { owners, .. }) if !owners.is_empty() => {
+                self.activation(owners, hint, *scan.get_or_insert_with(|| self.ask_scan()))
+            }
+            Some(Role { shared: Some(shared), .. }) => self.shared(shared, request, process),
+            // It was held for a reason that is not known yet.
+            Some(_) | None if *from == Origin::Hold && !self.scans.is_all_known() => {
+                Decision::wait(Ask::Scan, None, "narwardend has just started")
+            }
+            Some(_) | None => self.unknown(hint, look),
+        }
+    }
+
+    /// What stands in the profiles now is what counts, so it is read after the request came.
+    fn ask_scan(&self) -> u64 {
+        let scan = self.scans.ask();
+        self.ask(Ask::Scan);
+        scan
+    }
+
+    /// Several toplevels may own the file, and then it is the same program in all of them. Where the path says which
+    /// of them is meant, that one counts; else it may run if one of them may.
+    fn activation(
+        &self,
+        mut owners: BTreeSet<StorePath>,
+        hint: Option<StorePath>,
+        scan: u64,
+    ) -> Decision {
+        if let Some(meant) = hint.filter(|hint| owners.contains(hint)) {
+            owners = BTreeSet::from([meant]);
+        }
+        let now = Timestamp::now();
+        let first = owners.first().cloned();
+        match self.table.answer(&owners, now) {
+            Answer::Denied(why) => Decision::Deny(first, why),
+            Answer::Unknown => match self.table.undecided(&owners, now).or(first) {
+                Some(toplevel) => Decision::wait(
+                    Ask::Decide(toplevel.clone()),
+                    Some(&toplevel),
+                    "still verifying",
+                ),
+                None => Decision::Ignore,
+            },
+            Answer::Admitted if !self.scans.is_done(scan) => {
+                Decision::wait(Ask::Scan, first.as_ref(), "reading the profiles")
+            }
+            Answer::Admitted => match (self.table.obstacle(), first) {
+                (Some(Obstacle::Standing(why)), first) => Decision::Deny(first, why),
+                (Some(Obstacle::Pending(why)), first) => {
+                    Decision::wait(Ask::Scan, first.as_ref(), why)
+                }
+                (None, Some(toplevel)) => Decision::Activate(toplevel),
+                (None, None) => Decision::Ignore,
+            },
+        }
+    }
+
+    /// The program behind all entry points runs for whoever came through an admitted one. It may be read, but by what
+    /// would run it.
+    fn shared(&self, shared: Shared, request: &Request, process: &Process) -> Decision {
+        let is_loader = || process.executable().is_none_or(|it| self.table.is_loader(it));
+        match (request.kind(), shared) {
+            (Access::Open, Shared::Program(_)) if !is_loader() => Decision::Pass,
+            (Access::Open, Shared::Program(_) | Shared::Script) | (Access::Exec, _) => {
+                let why = "switch-to-configuration runs only through the entry point of an \
+                           admitted generation";
+                Decision::Deny(None, why.into())
+            }
+        }
+    }
+
+    /// A file that nobody made known. Its path is a hint at what to look at, and proves nothing; it is looked at
+    /// each time, since a store path can be there before all of its files are.
+    fn unknown(&self, hint: Option<StorePath>, look: &mut Option<u64>) -> Decision {
+        let Some(path) = hint else { return Decision::Ignore };
+        let before = *look.get_or_insert_with(|| self.table.begin_look());
+        match self.table.looked_since(&path, before) {
+            None => Decision::wait(Ask::Look(path), None, "looking what it activates"),
+            Some(Looked::NoToplevel) => Decision::Pass,
+            Some(Looked::Toplevel) => {
+                let why = "the path is an entry point's, and the file is another one";
+                Decision::Deny(Some(path), why.into())
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What a file is to the gate: which file, and what its running would activate.
+
+use narwarden_core::store_path::StorePath;
+use narwarden_linux::file_id::FileId;
+use rustix::fd::AsFd;
+use rustix::fs::{AtFlags, StatxFlags, statx};
+use std::collections::BTreeSet;
+use std::io;
+
+/// A file, by what it will never share with another one: the number of an inode is used again when the file is
+/// gone, the moment of its birth is not (statx(2), `STATX_BTIME`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Identity {
+    file: FileId,
+    born: Option<(i64, u32)>,
+}
+
+impl Identity {
+    /// The identity of an open file.
+    ///
+    /// # Errors
+    /// What the system says of it.
+    pub fn of(file: impl AsFd) -> io::Result<Self> {
+        // A server that does not answer must not stop who asks.
+        let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+        let found = statx(&file, "", flags, StatxFlags::BTIME)?;
+        let known = found.stx_mask & StatxFlags::BTIME.bits() != 0;
+        let born = known.then_some((found.stx_btime.tv_sec, found.stx_btime.tv_nsec));
+        Ok(Self { file: FileId::of(file)?, born })
+    }
+}
+
+/// What a file that activates is. With equal contents and `nix store optimise`, it may be all of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Role {
+    /// The toplevels that it is an entry point of.
+    pub owners: BTreeSet<StorePath>,
+    /// Whether the entry points of many toplevels lead to it.
+    pub shared: Option<Shared>,
+}
+
+/// The program that the entry points of many toplevels lead to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shared {
+    /// An ELF program, and the loader that could be given it to run.
+    Program(Option<FileId>),
+    /// Whatever reads it could run it.
+    Script,
+}
+
+/// What a store path turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Looked {
+    /// A toplevel; its entry points are known.
+    Toplevel,
+    /// Something else.
+    NoToplevel,
+}

@@ -1,0 +1,124 @@
+//! What a store path is: whether it is a toplevel, which of its files activate it, and that those are shut.
+
+use super::Watcher;
+use crate::audit::Notice;
+use crate::entry_points::{self, EntryPoint, Lies, ResolveError, Role};
+use crate::table::{Answer, Identity, Looked, Shared};
+use jiff::Timestamp;
+use narwarden_core::store_path::StorePath;
+use narwarden_linux::elf::interpreter;
+use narwarden_linux::file_id::FileId;
+use rustix::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use rustix::fs::{Mode, OFlags, open};
+use std::io;
+use std::sync::PoisonError;
+use thiserror::Error;
+
+/// How many failures are remembered.
+const MOST_SAID: usize = 1024;
+
+impl Watcher {
+    /// Looks for the gate: what is found counts only if the look began after it asked.
+    pub(super) fn look_and_tell(&self, path: StorePath) {
+        let number = self.table.begin_look();
+        if let Some(found) = self.look(&path) {
+            self.table.looked_at(path, found, number);
+        }
+    }
+
+    /// Looks at one store path, and holds it shut if it is a toplevel without an admission; `None` where that could
+    /// not be done.
+    pub(super) fn look(&self, path: &StorePath) -> Option<Looked> {
+        let looked = match entry_points::role(&self.store, path.base_name()) {
+            Ok(Role::Toplevel) => self.know(path).map(|()| Looked::Toplevel),
+            Ok(Role::SwitchProgram) => self.know_shared(path).map(|()| Looked::Toplevel),
+            Ok(Role::Other) => {
+                self.table.forget_path(path);
+                self.queue.cancel(path);
+                Ok(Looked::NoToplevel)
+            }
+            Err(error) => Err(error.into()),
+        };
+        // Whoever waits for it is denied at the deadline rather than let through.
+        looked.map_err(|error| self.fail(path, &error)).ok()
+    }
+
+    /// Says once what could not be guarded: it is tried again all the time.
+    fn fail(&self, path: &StorePath, error: &dyn std::fmt::Display) {
+        let error = error.to_string();
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.len() >= MOST_SAID {
+            said.clear();
+        }
+        if said.insert((path.clone(), error.clone())) {
+            self.announce.notice(&Notice::MarksFailed { path, error });
+        }
+    }
+
+    fn know(&self, toplevel: &StorePath) -> Result<(), LookError> {
+        let surface = entry_points::entry_points(&self.store, toplevel)?;
+        let flaw = surface.refused.first().map(|it| format!("{}: {}", it.name, it.error));
+        if let Some(flaw) = &flaw {
+            self.fail(toplevel, flaw);
+        }
+        self.table.set_flaw(toplevel, flaw);
+        surface.entry_points.iter().try_for_each(|entry| self.know_entry(toplevel, entry))
+    }
+
+    fn know_entry(&self, toplevel: &StorePath, entry: &EntryPoint) -> Result<(), LookError> {
+        let elsewhere = entry.lies != Lies::Here;
+        if (elsewhere || entry.links > 1) && self.is_vital(entry.id) {
+            return Ok(());
+        }
+        let file = Identity::of(&entry.file)?;
+        self.table.know_entry_point(file, toplevel.clone());
+        let Some(role) = self.table.role(file) else { return Ok(()) };
+        let admitted = role.shared.is_none()
+            && self.table.answer(&role.owners, Timestamp::now()) == Answer::Admitted;
+        // Others may have good reasons to read what lies among their own files.
+        if admitted || elsewhere {
+            Ok(self.marks.release(entry.file.as_fd())?)
+        } else {
+            Ok(self.marks.hold(entry.file.as_fd())?)
+        }
+    }
+
+    /// The program behind the entry points of toplevels, in a store path of its own.
+    fn know_shared(&self, path: &StorePath) -> Result<(), LookError> {
+        let program = entry_points::switch_program(&self.store, path)?;
+        if program.links > 1 && self.is_vital(program.id) {
+            return Ok(());
+        }
+        let loader = interpreter(reopen(&program)?.as_fd())?;
+        let kind = match loader {
+            Some(loader) => {
+                let physical = self.places.location.physical(&loader);
+                Shared::Program(FileId::at(&physical).or_else(|_| FileId::at(&loader)).ok())
+            }
+            None => Shared::Script,
+        };
+        self.table.know_shared(Identity::of(&program.file)?, kind);
+        Ok(self.marks.hold(program.file.as_fd())?)
+    }
+
+    fn is_vital(&self, file: FileId) -> bool {
+        let mut vital = self.vital.lock().unwrap_or_else(PoisonError::into_inner);
+        vital.contains(file, &self.places, &self.store)
+    }
+}
+
+/// Why a store path could not be guarded.
+#[derive(Debug, Error)]
+enum LookError {
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// A file that was only held, to be read.
+fn reopen(program: &EntryPoint) -> io::Result<OwnedFd> {
+    let held = format!("/proc/self/fd/{}", program.file.as_raw_fd());
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    Ok(open(held, flags, Mode::empty())?)
+}
