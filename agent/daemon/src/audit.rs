@@ -3,11 +3,15 @@
 //! A verdict goes to the journal and to the receipts, in that order, and counts only when both took it. Attempts
 //! go to the journal and to the terminal of whoever tried; they were answered already, so nothing waits for that.
 
+mod ledger;
+
+pub use ledger::Ledger;
+
 use crate::engine::{Audit, Decided};
 use crate::gate::{Action, Ask, Attempt};
 use crate::quarantine::Record;
 use crate::state::admissions::{Admissions, BootId, Key, Outcome, Summary};
-use crate::state::receipts::{Next, Receipt, ReceiptError, Receipts};
+use crate::state::receipts::{Next, Receipt, ReceiptError};
 use crate::table::{RulesInForce, Standing, Table};
 use crate::temp_root::TempRootError;
 use jiff::Timestamp;
@@ -137,7 +141,7 @@ pub struct Clerk {
     /// The journal.
     pub announce: Arc<dyn Announce>,
     /// The chain of receipts.
-    pub receipts: Receipts,
+    pub ledger: Ledger,
     /// What is remembered for those who ask later.
     pub admissions: Arc<Mutex<Admissions>>,
     /// This boot.
@@ -181,7 +185,7 @@ impl Audit for Clerk {
             boot: self.boot.to_string(),
             reasons,
         };
-        let next = self.receipts.next(now, &receipt).map_err(io::Error::other)?;
+        let next = self.ledger.next(now, &receipt).map_err(io::Error::other)?;
         let event = verdict_event(decided, &trust, &policy);
         self.announce.announce(&event.with(Field::Receipt, &next.head().digest))?;
         self.append(next)?;
@@ -226,7 +230,7 @@ impl Clerk {
     /// be missed.
     fn append(&mut self, next: Next) -> io::Result<()> {
         let digest = next.head().digest.clone();
-        let Err(error) = self.receipts.append(next) else { return Ok(()) };
+        let Err(error) = self.ledger.append(next) else { return Ok(()) };
         let _ = self.announce.announce(&unwritten(&error, &digest));
         Err(io::Error::other(error))
     }

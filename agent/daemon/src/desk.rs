@@ -6,7 +6,7 @@ use crate::audit::{Announce, JournalVoice, Subscribers};
 use crate::engine::{Queue, RulesCell};
 use crate::gate::{Ask, Settings, Stats};
 use crate::generations::Link;
-use crate::mode::Mode;
+use crate::mode::{Ended, Mode};
 use crate::places::Places;
 use crate::policy_cell::PolicyCell;
 use crate::quarantine::Quarantine;
@@ -128,6 +128,14 @@ impl Desk {
         self.table.forget_all();
         let _ = self.journal.announce(&Event::new(EventKind::ClockChanged));
         let _ = self.asks.try_send(Ask::Scan);
+    }
+
+    /// Says when observing has come to its end.
+    pub fn look_at_the_mode(&self) {
+        if self.settings.mode.take_end(Timestamp::now()) == Ended::ByItself {
+            let event = Event::new(EventKind::ObserveEnded).with(Field::Mode, "enforce");
+            let _ = self.journal.announce(&event);
+        }
     }
 
     /// Says that something could not be done.

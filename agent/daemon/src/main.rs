@@ -18,7 +18,7 @@ use narwarden_linux::successor::Running;
 use narwarden_linux::systemd::{Notifier, take_fds};
 use narwarden_linux::wake::Wake;
 use narwarden_store::Options;
-use narwardend::audit::{self, Announce, Clerk, JournalVoice};
+use narwardend::audit::{self, Announce, Clerk, JournalVoice, Ledger};
 use narwardend::confine::confine;
 use narwardend::desk::{Desk, pinned_mode};
 use narwardend::engine::{Engine, Queue, RulesCell};
@@ -32,14 +32,13 @@ use narwardend::renewal::{HOLD, Renewal, WATCH};
 use narwardend::service::Service;
 use narwardend::state::admissions::{Admissions, BootId};
 use narwardend::state::pinned::{Loaded, Pinned};
-use narwardend::state::receipts::Receipts;
 use narwardend::state::{self, Damage};
 use narwardend::table::Table;
 use narwardend::watcher::{Marks, Watcher};
 use rustix::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::sync::mpsc::{channel, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Lets the kernel refuse the activation of a generation that nothing vouches for.
@@ -71,15 +70,11 @@ fn main() -> anyhow::Result<()> {
     let journal = Journal::at(&arguments.journal, BUSY_JOURNAL).context("cannot make a socket")?;
     let journal = Arc::new(JournalVoice::new(journal));
     let announce = || -> Arc<dyn Announce> { Arc::<JournalVoice>::clone(&journal) };
-    state::prepare(&places)?;
-    std::fs::create_dir_all(&places.run)
-        .with_context(|| format!("cannot make {}", places.run.display()))?;
-
     let (watch, hold) = groups(inherited, &journal)?;
     let table = Table::default();
     let settings = Arc::new(Settings::new(ModeCell::new(Mode::Enforce)));
     let (rules, damage) = (RulesCell::default(), Arc::new(Mutex::new(Vec::new())));
-    let loaded = load(&places, &journal, &damage)?;
+    let loaded = load(&places, &journal, &damage);
     if let Some(pinned) = &loaded {
         settings.mode.set(pinned_mode(pinned, Timestamp::now()));
         rules.put(pinned.rulebook().clone(), &table);
@@ -136,9 +131,12 @@ fn main() -> anyhow::Result<()> {
     let queue = Arc::new(Queue::default());
     let pinned = PolicyCell::new(Arc::clone(&settings));
     let links = Arc::default();
-    let (admissions, damaged) = Admissions::load(&places)?;
-    let (receipts, more) = Receipts::open(&places)?;
-    for one in damaged.into_iter().chain(more) {
+    let (admissions, damages) = Admissions::load(&places).unwrap_or_else(|error| {
+        trouble(&journal, "reading the verdicts of the past", &error);
+        (Admissions::none(&places), None)
+    });
+    let (ledger, more) = Ledger::open(&places, announce());
+    for one in damages.into_iter().chain(more) {
         report_damage(&one, &journal, &damage);
     }
     let admissions = Arc::new(Mutex::new(admissions));
@@ -163,7 +161,7 @@ fn main() -> anyhow::Result<()> {
     }
     let mut clerk = Clerk {
         announce: announce(),
-        receipts,
+        ledger,
         admissions,
         boot: BootId::current()?,
         table: table.clone(),
@@ -238,29 +236,50 @@ fn groups(
     Ok((watch, hold.map_or_else(Group::hold, Ok).with_context(made)?))
 }
 
+/// What is pinned. Where that cannot be told nothing is, and everything denied: the gate answers all the same.
 fn load(
     places: &Places,
     journal: &JournalVoice,
     damage: &Mutex<Vec<String>>,
-) -> anyhow::Result<Option<Box<Pinned>>> {
+) -> Option<Box<Pinned>> {
+    if let Err(error) = state::prepare_run(places) {
+        trouble(journal, "making the directory of the socket", &error);
+    }
+    if let Err(error) = state::prepare(places) {
+        // What others may write to pins nothing.
+        trouble(journal, "opening the state directory", &error);
+        return None;
+    }
+    let damaged = |what: String| {
+        damage.lock().unwrap_or_else(PoisonError::into_inner).push(what.clone());
+        Event::new(EventKind::StateDamaged).with(Field::Error, what)
+    };
     let event = match Pinned::load(places) {
-        Ok(Loaded::Pinned(pinned)) => return Ok(Some(pinned)),
+        Ok(Loaded::Pinned(pinned)) => return Some(pinned),
         Ok(Loaded::FirstStart) => match Pinned::first(places, Timestamp::now()) {
-            Ok(Some(pinned)) => return Ok(Some(Box::new(pinned))),
+            Ok(Some(pinned)) => {
+                let event = Event::new(EventKind::RulesPinned)
+                    .with(Field::TrustVersion, pinned.trust().version())
+                    .with(Field::TrustDigest, pinned.trust().digest())
+                    .with(Field::PolicyDigest, pinned.policy_digest());
+                let _ = journal.announce(&event);
+                return Some(Box::new(pinned));
+            }
             Ok(None) => {
                 Event::new(EventKind::NotEnrolled).with(Field::Error, "nothing was ever pinned")
             }
             Err(error) => Event::new(EventKind::NotEnrolled).with(Field::Error, error),
         },
-        Ok(Loaded::Lost(lost)) => {
-            let what = format!("{lost:?}");
-            damage.lock().map_err(|_| anyhow::anyhow!("a thread panicked"))?.push(what.clone());
-            Event::new(EventKind::StateDamaged).with(Field::Error, what)
-        }
-        Err(error) => Event::new(EventKind::StateDamaged).with(Field::Error, error),
+        Ok(Loaded::Lost(lost)) => damaged(lost.to_string()),
+        Err(error) => damaged(error.to_string()),
     };
     let _ = journal.announce(&event);
-    Ok(None)
+    None
+}
+
+fn trouble(journal: &JournalVoice, what: &str, error: &dyn std::fmt::Display) {
+    let event = Event::new(EventKind::Trouble).with(Field::What, what).with(Field::Error, error);
+    let _ = journal.announce(&event);
 }
 
 fn report_damage(damage: &Damage, journal: &JournalVoice, known: &Mutex<Vec<String>>) {

@@ -9,7 +9,16 @@ use std::time::{Duration, Instant};
 
 /// The mode, shared by the gate and those who may change it.
 #[derive(Debug)]
-pub struct ModeCell(Mutex<Mode>);
+pub struct ModeCell(Mutex<(Mode, Ended)>);
+
+/// Whether observing came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It did, and nobody was told yet.
+    ByItself,
+    /// It did not.
+    No,
+}
 
 /// The mode.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,28 +53,35 @@ impl ModeCell {
     /// Begins in `mode`.
     #[must_use]
     pub fn new(mode: Mode) -> Self {
-        Self(Mutex::new(mode))
+        Self(Mutex::new((mode, Ended::No)))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Mode> {
+    fn lock(&self) -> MutexGuard<'_, (Mode, Ended)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes the mode.
     pub fn set(&self, mode: Mode) {
-        *self.lock() = mode;
+        *self.lock() = (mode, Ended::No);
     }
 
     /// The mode at `now`.
     #[must_use]
     pub fn get(&self, now: Timestamp) -> Mode {
-        let mut mode = self.lock();
-        if let Mode::Observe { until, at_latest, .. } = &*mode
+        let mut guard = self.lock();
+        if let Mode::Observe { until, at_latest, .. } = &guard.0
             && (now >= *until || Instant::now() >= *at_latest)
         {
-            *mode = Mode::Enforce;
+            *guard = (Mode::Enforce, Ended::ByItself);
         }
-        mode.clone()
+        guard.0.clone()
+    }
+
+    /// Whether observing has ended by itself since this was last asked.
+    #[must_use]
+    pub fn take_end(&self, now: Timestamp) -> Ended {
+        let _ = self.get(now);
+        std::mem::replace(&mut self.lock().1, Ended::No)
     }
 
     /// Whether denials are written down only.
@@ -88,6 +104,8 @@ mod tests {
         let mode = ModeCell::new(Mode::observe(now, Duration::from_millis(20), "x".into()));
         assert!(mode.observes(now));
         assert!(!mode.observes(now + Duration::from_secs(1)));
+        assert_eq!(mode.take_end(now), Ended::ByItself);
+        assert_eq!(mode.take_end(now), Ended::No);
         // And it does not come back when the clock does.
         assert!(!mode.observes(now));
         let mode = ModeCell::new(Mode::observe(now, Duration::from_millis(20), "x".into()));

@@ -5,7 +5,6 @@ use crate::desk::Desk;
 use crate::gate::{Scans, Stats};
 use crate::ipc;
 use crate::renewal::Asked;
-use anyhow::Context as _;
 use narwarden_core::event::{Event, EventKind, Field};
 use narwarden_linux::systemd::{Notifier, watchdog_interval};
 use std::path::Path;
@@ -20,6 +19,8 @@ const LONGEST_START: Duration = Duration::from_secs(50);
 const LOOK: Duration = Duration::from_millis(20);
 /// How long a reload waits for another version to be looked for.
 const RENEWAL: Duration = Duration::from_secs(5);
+/// How long to wait before the socket is tried again.
+const SOCKET: Duration = Duration::from_secs(30);
 /// How often the heart is looked at where no watchdog says so.
 const BEAT: Duration = Duration::from_secs(10);
 
@@ -51,9 +52,7 @@ impl Service {
     }
 
     async fn serve(self, socket: &Path) -> anyhow::Result<()> {
-        let listener = ipc::bind(socket)
-            .with_context(|| format!("cannot make the socket {}", socket.display()))?;
-        let mut serving = Box::pin(ipc::serve(listener, Arc::clone(&self.desk)));
+        let mut answering = Box::pin(self.answer(socket));
         let (mut hangup, mut terminate) =
             (signal(SignalKind::hangup())?, signal(SignalKind::terminate())?);
         let mut beat = tokio::time::interval(watchdog_interval().unwrap_or(BEAT));
@@ -63,7 +62,7 @@ impl Service {
         let (begin, mut ready) = (Instant::now(), false);
         loop {
             tokio::select! {
-                ended = &mut serving => return ended.context("the socket cannot be served"),
+                () = &mut answering => {}
                 _ = look.tick(), if !ready => {
                     ready = self.scans.is_all_known() || begin.elapsed() > LONGEST_START;
                     if ready {
@@ -85,6 +84,7 @@ impl Service {
                     return Ok(());
                 }
                 _ = beat.tick() => {
+                    self.desk.look_at_the_mode();
                     let beats = self.stats.snapshot().beats;
                     if beats != last {
                         last = beats;
@@ -92,6 +92,20 @@ impl Service {
                     }
                 }
             }
+        }
+    }
+
+    /// Answers the socket. Where that cannot be done the host is guarded all the same, and it is tried again.
+    async fn answer(&self, socket: &Path) {
+        loop {
+            let ended = match ipc::bind(socket) {
+                Ok(listener) => ipc::serve(listener, Arc::clone(&self.desk)).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = ended {
+                self.desk.trouble(&format!("answering at {}", socket.display()), &error);
+            }
+            tokio::time::sleep(SOCKET).await;
         }
     }
 

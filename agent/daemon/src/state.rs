@@ -121,6 +121,14 @@ pub fn prepare(places: &Places) -> Result<(), StateError> {
     Ok(())
 }
 
+/// Makes the directory of what need not survive a reboot.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn prepare_run(places: &Places) -> Result<(), StateError> {
+    std::fs::create_dir_all(&places.run).map_err(StateError::io("create", &places.run))
+}
+
 /// Where the records of quarantined generations lie.
 pub(crate) fn records(places: &Places) -> PathBuf {
     places.state.join("quarantine")

@@ -25,7 +25,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Dir, Mode, OFlags, openat, readlinkat};
 use rustix::io::{fcntl_dupfd_cloexec, read, retry_on_intr};
 
-use crate::fanotify::Request;
+use crate::fanotify::{Access, Request};
 use crate::file_id::FileId;
 
 mod stat;
@@ -74,17 +74,17 @@ impl Process {
     /// Asks for everything at once: as long as the request is not answered, the process stands still.
     #[must_use]
     pub fn of(request: &Request) -> Self {
-        Self::with(request.pid(), request.pidfd())
+        Self::with(request.pid(), request.pidfd(), request.kind())
     }
 
-    fn with(pid: u32, pidfd: Option<BorrowedFd<'_>>) -> Self {
+    fn with(pid: u32, pidfd: Option<BorrowedFd<'_>>, access: Access) -> Self {
         let pidfd = pidfd.and_then(|pidfd| fcntl_dupfd_cloexec(pidfd, 0).ok()).map(Arc::new);
         let mut process = Self { pid, pidfd, known: Known::default() };
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         if let Ok(directory) = openat(CWD, format!("/proc/{pid}"), flags, Mode::empty())
             && process.is_alive()
         {
-            process.known = Known::from(&directory);
+            process.known = Known::of(&directory, access);
         }
         process
     }
@@ -117,7 +117,8 @@ impl Process {
         self.known.uid
     }
 
-    /// Whether any thread is more than an ordinary user: one of them asks, and the kernel does not say which.
+    /// Whether any thread is more than an ordinary user, or would be with the program that it asks to execute: one of
+    /// them asks, and the kernel does not say which.
     #[must_use]
     pub fn privilege(&self) -> Privilege {
         self.known.privilege
@@ -157,12 +158,12 @@ impl Process {
 }
 
 impl Known {
-    fn from(directory: &OwnedFd) -> Self {
+    fn of(directory: &OwnedFd, access: Access) -> Self {
         let stat = slurp(directory, "stat").and_then(|text| Stat::parse(&text));
         let first = slurp(directory, "status").and_then(|text| Credentials::parse(&text));
         Self {
             uid: first.map(|it| it.users[1]),
-            privilege: privilege(directory, first),
+            privilege: privilege(directory, first, access),
             parent: stat.map(|stat| stat.parent).filter(|parent| *parent != 0),
             started: stat.map(|stat| stat.started),
             executable: FileId::below(directory, "exe").ok(),
@@ -174,15 +175,15 @@ impl Known {
     }
 }
 
-fn privilege(directory: &OwnedFd, first: Option<Credentials>) -> Privilege {
+fn privilege(directory: &OwnedFd, first: Option<Credentials>, access: Access) -> Privilege {
     match first {
-        Some(first) if first.are_privileged() => Privilege::Some,
-        Some(_) | None => of_threads(directory).unwrap_or_default(),
+        Some(first) if first.are_privileged(access) => Privilege::Some,
+        Some(_) | None => of_threads(directory, access).unwrap_or_default(),
     }
 }
 
 /// That of all threads; a thread that ends meanwhile is left out.
-fn of_threads(directory: &OwnedFd) -> Option<Privilege> {
+fn of_threads(directory: &OwnedFd, access: Access) -> Option<Privilege> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let tasks = openat(directory, "task", flags, Mode::empty()).ok()?;
     let mut threads = 0;
@@ -197,7 +198,7 @@ fn of_threads(directory: &OwnedFd) -> Option<Privilege> {
             return None;
         }
         let Some(status) = slurp(&tasks, &format!("{name}/status")) else { continue };
-        if Credentials::parse(&status)?.are_privileged() {
+        if Credentials::parse(&status)?.are_privileged(access) {
             return Some(Privilege::Some);
         }
     }
@@ -235,7 +236,7 @@ mod tests {
     fn process(pid: u32) -> Process {
         let number = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
         let pidfd = pidfd_open(number, PidfdFlags::empty()).unwrap();
-        Process::with(pid, Some(pidfd.as_fd()))
+        Process::with(pid, Some(pidfd.as_fd()), Access::Open)
     }
 
     #[test]
@@ -270,13 +271,13 @@ mod tests {
         assert!(!control.is_alive());
         assert_eq!(control.parent(), Some(std::process::id()), "what was known stays known");
         // As if the number had been given to us meanwhile.
-        let stale = Process::with(std::process::id(), Some(pidfd));
+        let stale = Process::with(std::process::id(), Some(pidfd), Access::Open);
         assert!(!stale.is_alive());
         let known = (stale.uid(), stale.parent(), stale.executable(), stale.tty());
         assert_eq!(known, (None, None, None, None));
         assert_eq!(stale.privilege(), Privilege::Unknown);
-        let nobody = Process::with(std::process::id(), None);
+        let nobody = Process::with(std::process::id(), None, Access::Open);
         assert!(!nobody.is_alive() && nobody.uid().is_none() && nobody.executable().is_none());
-        assert!(Process::with(0, None).parent().is_none());
+        assert!(Process::with(0, None, Access::Open).parent().is_none());
     }
 }

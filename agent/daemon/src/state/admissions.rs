@@ -157,13 +157,18 @@ impl fmt::Display for BootId {
 }
 
 impl Admissions {
+    /// Remembers nothing yet.
+    #[must_use]
+    pub fn none(places: &Places) -> Self {
+        Self { path: places.state.join(FILE), entries: VecDeque::new(), size: 0 }
+    }
+
     /// Reads what is remembered; after damage, nothing is.
     ///
     /// # Errors
     /// When nothing can be found out.
     pub fn load(places: &Places) -> Result<(Self, Option<Damage>), StateError> {
-        let path = places.state.join(FILE);
-        let mut admissions = Self { path, entries: VecDeque::new(), size: 0 };
+        let mut admissions = Self::none(places);
         let damage = match atomic::read(&admissions.path, 2 * LARGEST as u64)? {
             Stored::Absent => None,
             Stored::Damaged(damage) => Some(damage),

@@ -68,6 +68,21 @@ pub enum Lost {
     },
 }
 
+impl std::fmt::Display for Lost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let next = "narwarden enroll --pin pins again";
+        match self {
+            Self::Damaged(damage) => write!(f, "{damage}: {next}"),
+            Self::Missing { sign } => {
+                write!(
+                    f,
+                    "the pinned rules are gone, and {sign:?} shows that there were some: {next}"
+                )
+            }
+        }
+    }
+}
+
 /// Why nothing was pinned, or what is pinned cannot be used.
 #[derive(Debug, Error)]
 pub enum PinnedError {

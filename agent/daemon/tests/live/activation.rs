@@ -19,7 +19,7 @@ pub(crate) fn every_verb(host: &mut Host) {
     wait_for("the events", || {
         let entries = journal.entries();
         let denials =
-            entries.iter().filter(|it| it.contains(&toplevel) && it.contains("ACTION=denied"));
+            entries.iter().filter(|it| it.contains(&toplevel) && it.contains("ACTION=refused"));
         denials.count() >= verbs.len()
     });
 }

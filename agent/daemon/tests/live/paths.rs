@@ -201,7 +201,7 @@ fn a_good_generation_runs_at_the_first_try() {
             let script = jailed(host, &[&order(number, ORDERS[number % 2])]).remove(0);
             let done = host.run(&script, &next);
             let entries = host.journal.as_ref().unwrap().entries();
-            let refusals = entries.iter().filter(|it| it.contains("ACTION=denied"));
+            let refusals = entries.iter().filter(|it| it.contains("ACTION=refused"));
             let refusals: Vec<_> = refusals.collect();
             assert!(done.trace.contains(&word), "{word}: {done:#?} {refusals:#?}");
         }

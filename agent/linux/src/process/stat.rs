@@ -2,6 +2,8 @@
 //!
 //! The name of a process is its own choice and stands in the middle of both.
 
+use crate::fanotify::Access;
+
 /// Some fields of `stat`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stat {
@@ -32,7 +34,9 @@ pub(super) struct Credentials {
     /// Real, effective, saved and file system user.
     pub(super) users: [u32; 4],
     /// Permitted and effective capabilities, capabilities(7).
-    pub(super) capabilities: u64,
+    pub(super) held: u64,
+    /// Those that a program which is executed gets, if its file adds none.
+    pub(super) ambient: u64,
 }
 
 impl Credentials {
@@ -49,13 +53,18 @@ impl Credentials {
         let capabilities = |name| u64::from_str_radix(value(name)?, 16).ok();
         Some(Self {
             users: [real.ok()?, effective.ok()?, saved.ok()?, of_files.ok()?],
-            capabilities: capabilities(b"CapPrm:")? | capabilities(b"CapEff:")?,
+            held: capabilities(b"CapPrm:")? | capabilities(b"CapEff:")?,
+            ambient: capabilities(b"CapAmb:")?,
         })
     }
 
-    /// Whether it is root, could become it, or has a part of what root may do.
-    pub(super) fn are_privileged(self) -> bool {
-        self.users.contains(&0) || self.capabilities != 0
+    /// Whether it is root, could become it, or what it asks for would have a part of what root may do.
+    pub(super) fn are_privileged(self, access: Access) -> bool {
+        let capabilities = match access {
+            Access::Open => self.held,
+            Access::Exec => self.ambient,
+        };
+        self.users.contains(&0) || capabilities != 0
     }
 }
 
@@ -88,35 +97,31 @@ mod tests {
 
     #[test]
     fn privileges() {
-        let caps =
-            "CapInh:\t0000000000000001\nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n";
+        let none = "CapInh:\t1\nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\nCapAmb:\t0\n";
+        let user = "Uid:\t1000\t1000\t1000\t1000\n";
+        let (all, not) = (Some((true, true)), Some((false, false)));
         let table = [
-            ("Name:\tsh\nUid:\t0\t0\t0\t0\nGid:\t1\t1\t1\t1\n", caps, Some(true)),
-            ("Uid:\t1000\t1000\t1000\t1000\n", caps, Some(false)),
-            ("Uid:\t1000\t0\t0\t0\n", caps, Some(true)),
-            ("Uid:\t0\t1000\t1000\t1000\n", caps, Some(true)),
-            ("Uid:\t1000\t1000\t0\t1000\n", caps, Some(true)),
-            (
-                "Uid:\t1000\t1000\t1000\t1000\n",
-                "CapPrm:\t0000000000000002\nCapEff:\t0\n",
-                Some(true),
-            ),
-            (
-                "Uid:\t1000\t1000\t1000\t1000\n",
-                "CapPrm:\t0\nCapEff:\t0000000000200000\n",
-                Some(true),
-            ),
-            ("Uid:\t1000\t1000\t1000\t1000\n", "CapPrm:\t0\n", None),
-            ("Uid:\t1000\t1000\t1000\t1000\n", "CapPrm:\t0\nCapEff:\tx\n", None),
-            ("Uid:\t1000\t1000\t1000\n", caps, None),
-            ("Uid:\n", caps, None),
-            ("Name:\tUid:\t0\t0\t0\t0\n", caps, None),
+            ("Name:\tsh\nUid:\t0\t0\t0\t0\nGid:\t1\t1\t1\t1\n", none, all),
+            (user, none, not),
+            ("Uid:\t1000\t0\t0\t0\n", none, all),
+            ("Uid:\t0\t1000\t1000\t1000\n", none, all),
+            ("Uid:\t1000\t1000\t0\t1000\n", none, all),
+            // What execve(2) takes away: setpriv(1) leaves it until then.
+            (user, "CapPrm:\t0000000000000002\nCapEff:\t0\nCapAmb:\t0\n", Some((true, false))),
+            (user, "CapPrm:\t0\nCapEff:\t0000000000200000\nCapAmb:\t0\n", Some((true, false))),
+            (user, "CapPrm:\t2\nCapEff:\t2\nCapAmb:\t0000000000000002\n", all),
+            (user, "CapPrm:\t0\nCapAmb:\t0\n", None),
+            (user, "CapPrm:\t0\nCapEff:\tx\nCapAmb:\t0\n", None),
+            ("Uid:\t1000\t1000\t1000\n", none, None),
+            ("Uid:\n", none, None),
+            ("Name:\tUid:\t0\t0\t0\t0\n", none, None),
             ("", "", None),
         ];
-        for (users, capabilities, privileged) in table {
+        for (users, capabilities, expected) in table {
             let status = format!("{users}{capabilities}");
-            let found = Credentials::parse(status.as_bytes()).map(Credentials::are_privileged);
-            assert_eq!(found, privileged, "{status:?}");
+            let found = Credentials::parse(status.as_bytes())
+                .map(|it| (it.are_privileged(Access::Open), it.are_privileged(Access::Exec)));
+            assert_eq!(found, expected, "{status:?}");
         }
     }
 
