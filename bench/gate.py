@@ -4,7 +4,7 @@ import json, os, random, shutil, signal, socket, statistics, subprocess, sys, th
 
 BUILT, WORK, SPAWN = sys.argv[1:4]
 WANTED = sys.argv[4:] or ["exec", "answer", "start", "memory", "kill"]
-EXECS, ROUNDS, ANSWERS, STARTS, KILLS = 10_000, 7, 500, 5, 200
+EXECS, ROUNDS, ANSWERS, STARTS, KILLS = 10_000, 10, 500, 5, 200
 PATIENCE = 60
 
 class Receiver(threading.Thread):
@@ -98,37 +98,48 @@ def figures(name, values, unit):
     print(f"{name:58} median {statistics.median(values):9.2f} {unit}   min {values[0]:.2f}   max {values[-1]:.2f}"
           f"   of {len(values)}", flush=True)
 
-def bench_exec():
-    """Everything else on the host: program and loader on the watched file system, as below /nix/store."""
-    host, program = Host(1), os.path.join(WORK, "program")
-    source, loader = os.path.join(WORK, "program.c"), os.path.join(WORK, "ld.so")
+def program_at(directory):
+    """A program with its loader beside it, as both are below /nix/store."""
+    program, source, loader = (os.path.join(directory, name) for name in ("program", "program.c", "ld.so"))
     with open(source, "w") as file:
         file.write("int main(void) { return 0; }\n")
     found = subprocess.run("readelf -l /bin/sh | sed -n 's/.*interpreter: \\(.*\\)]/\\1/p'", shell=True,
                            check=True, capture_output=True, text=True).stdout.strip()
     shutil.copy(found, loader)
     subprocess.run(["cc", "-O1", "-o", program, source, f"-Wl,--dynamic-linker={loader}"], check=True)
-    spawn = os.path.join(WORK, "spawn")
+    return program
+
+def bench_exec():
+    """Everything else on the host: a program of the file system that is watched, and in turn with it the same program
+    of one that never is, so that what else the machine does falls on both."""
+    host, elsewhere, spawn = Host(1), os.path.join(WORK, "elsewhere"), os.path.join(WORK, "spawn")
+    os.mkdir(elsewhere)
+    subprocess.run(["mount", "-t", "tmpfs", "elsewhere", elsewhere], check=True)
     subprocess.run(["cc", "-O2", "-o", spawn, SPAWN], check=True)
-    once = lambda: float(subprocess.run([spawn, str(EXECS), program], check=True, capture_output=True).stdout)
-    without, guarded, ratios = [], [], []
-    once()
+    programs = [program_at(host.directory), program_at(elsewhere)]
+    def some():
+        command = [spawn, str(EXECS // ROUNDS), *programs]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        return [tuple(int(it) / 1000 for it in line.split()) for line in done.stdout.splitlines()]
+    told, asked = {False: [], True: []}, 0
     for number in range(ROUNDS):
-        # In turn, and each of them first as often: a machine that drifts does so for both.
-        for watched in ((False, True), (True, False))[number % 2]:
-            if watched:
+        for guarded in ((False, True), (True, False))[number % 2]:
+            if guarded:
                 host.start()
                 before = host.status()["gate"]["requests"]
-                guarded.append(once())
-                asked = host.status()["gate"]["requests"] - before
+            told[guarded] += some()
+            if guarded:
+                asked += host.status()["gate"]["requests"] - before
                 host.kill()
-            else:
-                without.append(once())
-        ratios.append(guarded[-1] / without[-1])
-    figures(f"fork+exec x{EXECS:,}, without the daemon", without, "us")
-    figures(f"fork+exec x{EXECS:,}, with it ({asked} asked about)", guarded, "us")
-    figures("  ratio, round by round", ratios, "  ")
-    print(f"{'  ratio of the medians':58} {statistics.median(guarded) / statistics.median(without):16.3f}")
+    ratios = {}
+    for guarded, what in ((False, "without the daemon"), (True, "with it")):
+        here, there = zip(*told[guarded])
+        figures(f"fork+exec, {what}, file system to watch", here, "us")
+        figures(f"fork+exec, {what}, the other one", there, "us")
+        ratios[guarded] = statistics.median(here) / statistics.median(there)
+        print(f"{'  ratio of the medians':58} {ratios[guarded]:16.3f}", flush=True)
+    print(f"{f'  requests that the gate got in {EXECS:,} executions':58} {asked:16}")
+    print(f"{'  cost: with / without, of these ratios':58} {ratios[True] / ratios[False]:16.3f}", flush=True)
 
 def bench_answer(generations):
     """A generation that was verified ahead: how long the gate is busy with it, and what its caller sees."""
@@ -173,9 +184,13 @@ def bench_memory():
         host = Host(generations)
         host.start()
         time.sleep(2)
+        used = lambda: sum(map(int, open(f"/proc/{host.daemon.pid}/stat").read().rsplit(")", 1)[1].split()[11:13]))
+        before = used()
+        time.sleep(10)
+        busy = (used() - before) / os.sysconf("SC_CLK_TCK") * 10
         lines = open(f"/proc/{host.daemon.pid}/status").read().splitlines()
         resident = next(int(it.split()[1]) for it in lines if it.startswith("VmRSS"))
-        print(f"{f'idle, {generations} generations: VmRSS':58} {resident / 1024:16.1f} MiB")
+        print(f"{f'idle, {generations} generations: VmRSS':58} {resident / 1024:16.1f} MiB, {busy:.1f} % of a processor")
         host.kill()
 
 def bench_kill():

@@ -78,3 +78,31 @@ fn an_idle_daemon_is_small() {
         assert!((1..=most).contains(&memory), "{memory} KiB");
     });
 }
+
+#[test]
+#[ignore = "its own reading of the profiles is a hint to read them again"]
+fn an_idle_daemon_rests() {
+    live("load::an_idle_daemon_rests", |host| {
+        host.guard();
+        let pid = host.daemon.as_ref().unwrap().id();
+        // How often its threads went to sleep: once a beat, and for the call that asks for its state.
+        let switches = || -> u64 {
+            let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+            let status = tasks.map(|it| std::fs::read_to_string(it.unwrap().path().join("status")));
+            let lines: Vec<_> = status.map(Result::unwrap).collect();
+            let lines = lines.iter().flat_map(|it| it.lines());
+            let counts = lines.filter_map(|it| it.strip_prefix("voluntary_ctxt_switches:"));
+            counts.map(|it| it.trim().parse::<u64>().unwrap()).sum()
+        };
+        // Whatever guarding began with comes to its end.
+        wait_for("rest", || {
+            let before = switches();
+            std::thread::sleep(std::time::Duration::from_secs(3));
+            switches() - before < 100
+        });
+        // Control: it wakes when something moves.
+        let before = switches();
+        host.system.set_current(1);
+        wait_for("a scan", || switches() > before);
+    });
+}
