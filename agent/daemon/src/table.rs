@@ -171,14 +171,16 @@ impl Table {
         self.lock().files.get(&file).cloned()
     }
 
-    /// Forgets a toplevel that is gone, with its files.
+    /// Forgets a toplevel that is gone, with its files. What was decided about a path that never was one stays, lest it
+    /// be decided again and again.
     pub fn forget_path(&self, toplevel: &StorePath) {
         let mut guard = self.lock();
         let inner = &mut *guard;
+        let Some(files) = inner.owned.remove(toplevel) else { return };
         inner.forget(toplevel);
         inner.covered.remove(toplevel);
         inner.flaws.remove(toplevel);
-        for file in inner.owned.remove(toplevel).unwrap_or_default() {
+        for file in files {
             if let Some(role) = inner.files.get_mut(&file) {
                 role.owners.remove(toplevel);
                 if role.owners.is_empty() && role.shared.is_none() {
