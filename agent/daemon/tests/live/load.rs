@@ -80,7 +80,6 @@ fn an_idle_daemon_is_small() {
 }
 
 #[test]
-#[ignore = "its own reading of the profiles is a hint to read them again"]
 fn an_idle_daemon_rests() {
     live("load::an_idle_daemon_rests", |host| {
         host.guard();

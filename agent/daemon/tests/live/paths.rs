@@ -91,7 +91,6 @@ fn activatable(host: &mut Host, toplevel: &StorePath, note: &str) -> StorePath {
 }
 
 #[test]
-#[ignore = "only the first toplevel that a file belongs to is decided"]
 fn a_deployment_tool_s_own_wrapper_is_refused() {
     live("paths::a_deployment_tool_s_own_wrapper_is_refused", |host| {
         let (good, evil) = (host.system.good.clone(), host.system.evil.clone());
@@ -190,7 +189,6 @@ fn the_orders_of_tools_make_no_difference() {
 }
 
 #[test]
-#[ignore = "the scan that finds a link unadmitted can be older than the verdict that admits it"]
 fn a_good_generation_runs_at_the_first_try() {
     live("paths::a_good_generation_runs_at_the_first_try", |host| {
         host.guard();

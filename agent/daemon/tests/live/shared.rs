@@ -48,7 +48,6 @@ fn assert_runs(host: &mut Host, running: &StorePath, script: &str) {
 }
 
 #[test]
-#[ignore = "essential files are not kept out of the marks yet"]
 fn the_shell_of_the_host_is_never_held() {
     live("shared::the_shell_of_the_host_is_never_held", |host| {
         let (running, _) = optimised(host, "sw/bin/sh");
@@ -61,7 +60,6 @@ fn the_shell_of_the_host_is_never_held() {
 }
 
 #[test]
-#[ignore = "a file is known by the toplevels that it is an entry point of, not by what else it is"]
 fn a_program_of_an_admitted_closure_is_never_held() {
     live("shared::a_program_of_an_admitted_closure_is_never_held", |host| {
         let (running, copy) = optimised(host, "sw/bin/tool");

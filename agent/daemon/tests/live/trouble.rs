@@ -87,7 +87,6 @@ fn a_state_directory_that_takes_no_files_admits_nothing() {
 }
 
 #[test]
-#[ignore = "the daemon ends at its start, before it holds anything"]
 fn a_start_without_a_writable_state_directory_admits_nothing() {
     live("trouble::a_start_without_a_writable_state_directory_admits_nothing", |host| {
         let state = small_state(host);
@@ -124,7 +123,6 @@ fn a_locked_database_admits_nothing_and_is_read_again() {
 }
 
 #[test]
-#[ignore = "the number of those that wait is not bounded by the limit on descriptors"]
 fn activations_that_wait_take_no_descriptors_from_others() {
     live("trouble::activations_that_wait_take_no_descriptors_from_others", |host| {
         host.limits = "ulimit -n 128;";
@@ -158,7 +156,6 @@ fn activations_that_wait_take_no_descriptors_from_others() {
 }
 
 #[test]
-#[ignore = "the daemon does not give up its core dumps yet"]
 fn a_crash_leaves_no_memory_behind() {
     live("trouble::a_crash_leaves_no_memory_behind", |host| {
         use rustix::process::{Pid, Signal, kill_process};
