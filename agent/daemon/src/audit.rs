@@ -12,7 +12,7 @@ use crate::gate::{Action, Ask, Attempt};
 use crate::quarantine::Record;
 use crate::state::admissions::{Admissions, BootId, Key, Outcome, Summary};
 use crate::state::receipts::{Next, Receipt, ReceiptError};
-use crate::table::{RulesInForce, Standing, Table};
+use crate::table::{RulesInForce, Standing};
 use crate::temp_root::TempRootError;
 use jiff::Timestamp;
 use narwarden_core::event::{Action as Done, Event, EventKind, Field};
@@ -149,8 +149,6 @@ pub struct Clerk {
     pub admissions: Arc<Mutex<Admissions>>,
     /// This boot.
     pub boot: BootId,
-    /// Which rules hold.
-    pub table: Table,
     /// Tells the watcher that marks must follow.
     pub asks: SyncSender<Ask>,
     /// Who waits for a report.
@@ -165,7 +163,7 @@ pub type ReportSender =
 
 impl Audit for Clerk {
     fn record(&mut self, decided: &Decided) -> io::Result<()> {
-        let rules = self.table.rules();
+        let rules = decided.rules;
         let digest = |get: fn(&RulesInForce) -> String| rules.as_ref().map(get).unwrap_or_default();
         let (trust, policy) =
             (digest(|it| it.trust.to_string()), digest(|it| it.policy.to_string()));

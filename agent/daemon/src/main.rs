@@ -164,7 +164,6 @@ fn main() -> anyhow::Result<()> {
         ledger,
         admissions,
         boot: BootId::current()?,
-        table: table.clone(),
         asks: asks.clone(),
         subscribers,
     };

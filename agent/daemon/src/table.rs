@@ -70,16 +70,13 @@ impl Inner {
         standing.map_or(Answer::Unknown, |standing| standing.answer(toplevel, self.rules, now))
     }
 
-    /// What a covering toplevel lacks says nothing about this one.
+    /// What a covering toplevel lacks says nothing about this one; a flaw is its own.
     fn answer_with_covering(&self, toplevel: &StorePath, now: Timestamp) -> Answer {
-        match self.answer(toplevel, now) {
-            flawed @ Answer::Denied(_) if self.flaws.contains_key(toplevel) => flawed,
-            own => {
-                let mut covering = self.covered.get(toplevel).into_iter().flatten();
-                let covered = covering.any(|it| self.answer(it, now) == Answer::Admitted);
-                if covered { Answer::Admitted } else { own }
-            }
-        }
+        let own = self.answer(toplevel, now);
+        let mut covering = self.covered.get(toplevel).into_iter().flatten();
+        let is_covered = !self.flaws.contains_key(toplevel)
+            && covering.any(|it| self.answer(it, now) == Answer::Admitted);
+        if is_covered { Answer::Admitted } else { own }
     }
 
     fn forget_all(&mut self) {

@@ -54,7 +54,6 @@ impl Office {
             ledger: Ledger::open(&places, Arc::<Kept>::clone(&kept)).0,
             admissions: Arc::new(Mutex::new(Admissions::load(&places).unwrap().0)),
             boot: BootId::current().unwrap(),
-            table: Table::default(),
             asks: sync_channel(8).0,
             subscribers: Subscribers::default(),
         };
@@ -75,7 +74,7 @@ fn denied() -> Decided {
     let detail = format!("unsigned /nix/store/{NAME}: no signature");
     let reason = Reason::Interrupted;
     let standing = Standing::Denied { reason, detail, decided: Timestamp::now() };
-    Decided { toplevel: toplevel(), report: None, standing }
+    Decided { toplevel: toplevel(), rules: None, report: None, standing }
 }
 
 #[test]
