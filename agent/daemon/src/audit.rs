@@ -59,6 +59,13 @@ pub enum Notice<'a> {
     },
     /// The kernel's queue was full.
     Overflowed,
+    /// Something went wrong, and how.
+    Trouble {
+        /// What was being done.
+        what: String,
+        /// What went wrong.
+        error: &'a str,
+    },
     /// Something could not be done on the side.
     Failed {
         /// What, and why.
@@ -83,6 +90,9 @@ impl Notice<'_> {
                 because(event, &record.reason)
             }
             Self::Overflowed => Event::new(EventKind::QueueOverflow),
+            Self::Trouble { what, error } => {
+                Event::new(EventKind::Trouble).with(Field::What, what).with(Field::Error, error)
+            }
             Self::Failed { what } => Event::new(EventKind::Trouble)
                 .with(Field::What, "looking after the store and the profiles")
                 .with(Field::Error, what),
@@ -283,6 +293,7 @@ pub fn attempts(announce: &dyn Announce, attempts: &Receiver<Attempt>) {
     let mut terminal = TokenBucket::full(5, Duration::from_secs(2), begin);
     let bucket = || TokenBucket::full(100, Duration::from_millis(100), begin);
     let (mut allowed, mut refused) = (bucket(), bucket());
+    let mut left_out = 0_u64;
     for attempt in attempts {
         let event = attempt_event(&attempt);
         let bucket = match &attempt.action {
@@ -290,7 +301,14 @@ pub fn attempts(announce: &dyn Announce, attempts: &Receiver<Attempt>) {
             Action::Denied(_) | Action::WouldDeny(_) => &mut refused,
         };
         if bucket.take(Instant::now()) {
+            if left_out > 0 {
+                let what = format!("writing down attempts: {left_out} were left out");
+                announce.notice(&Notice::Trouble { what, error: "too many at once" });
+                left_out = 0;
+            }
             let _ = announce.announce(&event);
+        } else {
+            left_out += 1;
         }
         let Action::Denied(why) = &attempt.action else { continue };
         if let (Some(tty), true) = (attempt.process.tty(), terminal.take(Instant::now())) {
