@@ -164,7 +164,7 @@ fn main() -> anyhow::Result<()> {
     let mut clerk = Clerk {
         announce: announce(),
         receipts,
-        admissions,
+        admissions: Arc::clone(&admissions),
         boot: BootId::current()?,
         table: table.clone(),
         asks: asks.clone(),
@@ -193,6 +193,8 @@ fn main() -> anyhow::Result<()> {
         announce: announce(),
         links,
         said: Mutex::default(),
+        admissions: Arc::clone(&admissions),
+        memory: Mutex::default(),
     };
     spawn("watcher", move || watcher.run(&asked))?;
     let told = Arc::clone(&desk);

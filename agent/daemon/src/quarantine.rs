@@ -1,7 +1,7 @@
 //! Takes rejected generations out of where they could be booted, and gives them back when an operator says so.
 //!
-//! In: links that were rejected, and the toplevel that was admitted last. Out: their profile leads to that one
-//! again, and each link lies in `gcroots/narwarden-quarantine/`, where it still keeps its store path from the
+//! In: links that were rejected, and the toplevels that are admitted. Out: their profile leads to another of its own
+//! generations, and each link lies in `gcroots/narwarden-quarantine/`, where it still keeps its store path from the
 //! garbage collector and no boot loader installer looks. A record in the state directory says why.
 //!
 //! Never touched: what was there before the enrolment, what an operator released, and the generations that run or
@@ -17,10 +17,10 @@ mod reject;
 mod release;
 
 pub use record::{Id, Record, State};
-pub use reject::{Left, LeftBecause, Moved, Rejection};
+pub use reject::{Left, LeftBecause, Moved, Rejection, Restorable};
 pub use release::Recovered;
 
-use crate::generations::{Link, Mark};
+use crate::generations::{Kind, Link, Mark};
 use crate::places::Places;
 use crate::state::pinned::Grandfathered;
 use crate::state::{Damage, StateError};
@@ -154,6 +154,31 @@ impl<'a> Quarantine<'a> {
     pub fn released(&self) -> Result<BTreeSet<Mark>, QuarantineError> {
         let (records, _) = record::all(self.places)?;
         Ok(records.into_values().filter_map(|record| record.released()).collect())
+    }
+
+    /// Why a rejected link would be left where it is: its generation runs or was booted, or its profile leads to it
+    /// and has no other. Takes no lock, so it may be otherwise in a moment.
+    #[must_use]
+    pub fn must_stand(
+        &self,
+        link: &Link,
+        links: &[Link],
+        staying: &Staying<'_>,
+        restorable: &Restorable,
+    ) -> Option<LeftBecause> {
+        let places = self.places;
+        if reject::runs(places, link, &reject::running(places)) {
+            return Some(LeftBecause::Running);
+        }
+        let current =
+            links.iter().find(|it| it.profile == link.profile && it.kind == Kind::Current)?;
+        if current.path != link.path && current.through.as_deref() != Some(link.name()) {
+            return None;
+        }
+        let goals = reject::Goals { places, staying, restorable };
+        let but = BTreeSet::from([link.name().to_owned()]);
+        let goal = goals.find(links, &link.profile, link.kind, &but);
+        goal.is_none().then_some(LeftBecause::NothingToRestore)
     }
 
     /// What is in quarantine, and which records were damaged.

@@ -8,6 +8,7 @@ mod links;
 mod look;
 mod marks;
 
+pub use links::Memory;
 pub use marks::Marks;
 
 use crate::audit::{Announce, Notice};
@@ -16,6 +17,7 @@ use crate::gate::{Ask, Scans, Settings};
 use crate::generations::Link;
 use crate::places::Places;
 use crate::policy_cell::PolicyCell;
+use crate::state::admissions::Admissions;
 use crate::table::Table;
 use narwarden_core::store_path::StorePath;
 use rustix::fd::OwnedFd;
@@ -54,6 +56,10 @@ pub struct Watcher {
     pub links: Arc<RwLock<Vec<Link>>>,
     /// What was said already of files that cannot be guarded.
     pub said: Mutex<BTreeSet<(StorePath, String)>>,
+    /// What was ever admitted.
+    pub admissions: Arc<Mutex<Admissions>>,
+    /// What is remembered of the links.
+    pub memory: Mutex<Memory>,
 }
 
 impl Watcher {
