@@ -5,7 +5,8 @@
 //! garbage collector and no boot loader installer looks. A record in the state directory says why.
 //!
 //! Never touched: what was there before the enrolment, what an operator released, and the generations that run or
-//! were booted. Where there is nothing to lead back to, the current generation stays: a host always has one.
+//! were booted. Where there is nothing to lead back to, the system's current generation stays, since a host always has
+//! one; a named profile goes with its generation.
 //!
 //! The order of the steps is such that a loss of power between any two loses nothing: see the module `reject`, and
 //! [`Quarantine::recover`]. Nix's own lock on the profile is held meanwhile; `nix-env --set` takes none, so every
@@ -20,7 +21,7 @@ pub use record::{Id, Record, State};
 pub use reject::{Left, LeftBecause, Moved, Rejection, Restorable};
 pub use release::Recovered;
 
-use crate::generations::{Kind, Link, Mark};
+use crate::generations::{Kind, Link, Mark, Profile};
 use crate::places::Places;
 use crate::state::pinned::Grandfathered;
 use crate::state::{Damage, StateError};
@@ -156,8 +157,8 @@ impl<'a> Quarantine<'a> {
         Ok(records.into_values().filter_map(|record| record.released()).collect())
     }
 
-    /// Why a rejected link would be left where it is: its generation runs or was booted, or its profile leads to it
-    /// and has no other. Takes no lock, so it may be otherwise in a moment.
+    /// Why a rejected link would be left where it is: its generation runs or was booted, or it is the system's and there
+    /// is no other. Takes no lock, so it may be otherwise in a moment.
     #[must_use]
     pub fn must_stand(
         &self,
@@ -169,6 +170,9 @@ impl<'a> Quarantine<'a> {
         let places = self.places;
         if reject::runs(places, link, &reject::running(places)) {
             return Some(LeftBecause::Running);
+        }
+        if link.profile != Profile::System {
+            return None;
         }
         let current =
             links.iter().find(|it| it.profile == link.profile && it.kind == Kind::Current)?;

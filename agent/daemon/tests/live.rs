@@ -24,6 +24,8 @@ mod death;
 mod host;
 #[path = "live/inodes.rs"]
 mod inodes;
+#[path = "live/links.rs"]
+mod links;
 #[path = "live/load.rs"]
 mod load;
 #[path = "live/manager.rs"]

@@ -24,7 +24,7 @@ use jiff::Timestamp;
 use narwarden_core::store_path::StorePath;
 use select::{Restore, Selected};
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::ops::ControlFlow;
 use thiserror::Error;
 
@@ -55,8 +55,8 @@ pub struct Restorable {
 pub struct Moved {
     /// Those that are in quarantine now.
     pub records: Vec<Record>,
-    /// Profiles that lead somewhere else now, and to which link.
-    pub restored: Vec<(Profile, std::ffi::OsString)>,
+    /// Profiles that lead somewhere else now, and to which link; those without one are no profiles any more.
+    pub restored: Vec<(Profile, Option<OsString>)>,
     /// Those that stay where they are.
     pub left: Vec<Left>,
     /// Profiles that could not be changed, and why.
@@ -95,7 +95,7 @@ pub enum LeftBecause {
     /// It is a file or a directory, which is for an operator to look at.
     #[error("it is no symbolic link")]
     NotALink,
-    /// It is the current generation, and there is none to go back to.
+    /// It is the current generation of the system, and there is none to go back to.
     #[error("its profile has no other generation to go back to")]
     NothingToRestore,
 }
@@ -232,6 +232,22 @@ impl Rejecting<'_, '_> {
         self.mend(&from, restorable)
     }
 
+    /// Makes the profile, which says `old`, lead through `link`, or no profile.
+    fn lead(
+        &mut self,
+        from: &Directory,
+        old: &OsStr,
+        link: Option<&OsStr>,
+    ) -> Result<(), QuarantineError> {
+        let name = self.profile.name();
+        match link {
+            Some(link) => from.replace(name, old, link)?,
+            None => from.remove_if(name, old)?,
+        }
+        self.moved.restored.push((self.profile.clone(), link.map(OsStr::to_owned)));
+        Ok(())
+    }
+
     fn mend_locked(
         &mut self,
         name: &OsStr,
@@ -240,7 +256,8 @@ impl Rejecting<'_, '_> {
     ) -> Result<(), QuarantineError> {
         // The lock's file is seen by all who watch, so it is not taken in vain each time that somebody looks.
         let took = self.quarantine.took(self.profile, name)?;
-        if !took || self.goal(name, links, restorable)?.is_none() {
+        let can = || Ok::<_, QuarantineError>(self.goal(name, links, restorable)?.is_some());
+        if !took || (*self.profile == Profile::System && !can()?) {
             return Ok(());
         }
         let places = self.quarantine.places;
@@ -271,9 +288,9 @@ impl Rejecting<'_, '_> {
             return Ok(());
         }
         let links = generations::scan(places).links;
-        if let Some(goal) = self.goal(gone, &links, restorable)? {
-            from.replace(name, &current.raw, goal.name())?;
-            self.moved.restored.push((self.profile.clone(), goal.name().to_owned()));
+        let goal = self.goal(gone, &links, restorable)?;
+        if goal.is_some() || *self.profile != Profile::System {
+            self.lead(from, &current.raw, goal.map(Link::name))?;
         }
         Ok(())
     }
@@ -290,9 +307,7 @@ impl Rejecting<'_, '_> {
             to.make(OsStr::new(record.id.as_str()), &link.raw)?;
         }
         to.sync()?;
-        from.replace(self.profile.name(), &restore.instead_of, &restore.link)?;
-        self.moved.restored.push((self.profile.clone(), restore.link.clone()));
-        Ok(())
+        self.lead(from, &restore.instead_of, restore.link.as_deref())
     }
 
     /// Holds what is moved about. Whether that works or not, a rejected generation must not stay bootable.

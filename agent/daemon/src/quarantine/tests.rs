@@ -20,7 +20,7 @@ fn a_rejected_generation_is_moved_and_the_profile_goes_back() {
         moved.failures.is_empty() && moved.left.is_empty() && moved.remarks.is_empty(),
         "{moved:?}"
     );
-    assert_eq!(moved.restored, [(Profile::System, OsString::from("system-2-link"))]);
+    assert_eq!(moved.restored, [(Profile::System, Some(OsString::from("system-2-link")))]);
     let [record] = moved.records.as_slice() else { panic!("{moved:?}") };
     assert_eq!(record.id.as_str(), "system-3-20261001T120000Z");
     assert_eq!((record.reason.as_str(), &record.state), ("unsigned", &State::Held));

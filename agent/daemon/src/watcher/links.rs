@@ -134,10 +134,8 @@ impl Watcher {
         let mended = quarantine.mend(&scan.links, &restorable, Timestamp::now());
         let mut links = self.tell(&mended);
         for (profile, link) in &mended.restored {
-            self.say(format!(
-                "{profile} led to a generation in quarantine: {} now",
-                link.display()
-            ));
+            let link = link.as_ref().map_or_else(|| "nothing".into(), |it| it.to_string_lossy());
+            self.say(format!("{profile} led to a generation in quarantine: to {link} now"));
         }
         for view in &views {
             if let (Some(denial), Some(because)) = (view.refused(), &view.stands) {

@@ -88,6 +88,15 @@ impl Directory {
         }
     }
 
+    /// Removes the link `name` if it says `old`.
+    pub(crate) fn remove_if(&self, name: &OsStr, old: &OsStr) -> Result<()> {
+        match self.read(name)? {
+            Some(says) if says == old => self.remove(name),
+            None => Ok(()),
+            Some(_) => Err(QuarantineError::Unsettled { path: self.path.join(name) }),
+        }
+    }
+
     /// Moves a link that says `target` to `to`. One that turns out to say something else stays.
     pub(crate) fn transfer(
         &self,

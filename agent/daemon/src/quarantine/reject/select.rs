@@ -21,8 +21,8 @@ pub(super) struct Selected {
 pub(super) struct Restore {
     /// What it says now.
     pub(super) instead_of: OsString,
-    /// The link that it is to lead through.
-    pub(super) link: OsString,
+    /// The link that it is to lead through; none where it is to be no profile any more.
+    pub(super) link: Option<OsString>,
 }
 
 pub(super) fn select(
@@ -92,7 +92,7 @@ enum Fit {
 
 impl Goals<'_> {
     /// Where the profile is to lead instead, if it leads to a link that is chosen. Where there is nothing, that link
-    /// is not chosen any more.
+    /// is not chosen any more: a host always has a system.
     fn restore(
         &self,
         profile: &Profile,
@@ -109,7 +109,8 @@ impl Goals<'_> {
         let names: BTreeSet<OsString> = chosen.iter().map(|it| it.link.name().to_owned()).collect();
         let links = scan(places).links;
         let found = self.find(&links, profile, rejected, &names);
-        if found.is_none() {
+        // Nobody needs a named profile, and a boot loader lists what is in it.
+        if found.is_none() && *profile == Profile::System {
             chosen.retain(|it| {
                 let led_to = led_to(&it.link);
                 if led_to {
@@ -119,7 +120,13 @@ impl Goals<'_> {
                 !led_to
             });
         }
-        found.map(|link| Restore { instead_of: current.raw, link: link.name().to_owned() })
+        match found {
+            None if *profile == Profile::System => None,
+            found => {
+                let link = found.map(|link| link.name().to_owned());
+                Some(Restore { instead_of: current.raw, link })
+            }
+        }
     }
 
     /// The generation of `profile` that it is to lead to instead of the one that was `rejected`: the one that runs,

@@ -74,6 +74,33 @@ fn another_profile_is_no_place_to_go_back_to() {
 }
 
 #[test]
+fn a_named_profile_goes_with_its_only_generation() {
+    let (host, _) = host();
+    let evil = host.evil.to_string();
+    host.link("system-profiles/test-1-link", &evil);
+    host.link("system-profiles/test", "test-1-link");
+    host.link("system-profiles/stray", &evil);
+    let rejections = || -> Vec<_> {
+        let links = scan(&host.places).links.into_iter();
+        let named = links.filter(|it| it.profile != Profile::System);
+        named.map(|link| Rejection { link, reason: String::new() }).collect()
+    };
+    let before = host.roots();
+    let quarantine = host.quarantine();
+    let moved = quarantine.reject(&rejections(), &of(&[&host.good], &[]), NOW).unwrap();
+    assert_eq!((moved.records.len(), moved.left.len()), (2, 0), "{moved:?}");
+    assert_eq!(rejections(), []);
+    assert!(host.roots().is_superset(&before), "nothing is lost to the garbage collector");
+    // It is led there late, and not left dangling.
+    host.link("system-profiles/test", "test-1-link");
+    let links = scan(&host.places).links;
+    let moved = quarantine.mend(&links, &of(&[], &[]), NOW);
+    assert_eq!(moved.restored, [(Profile::Named("test".into()), None)]);
+    assert_eq!(host.reads("system-profiles/test"), None);
+    assert_eq!(host.reads("system").as_deref(), Some("system-4-link"), "control");
+}
+
+#[test]
 fn a_profile_that_is_led_to_a_link_that_went_is_mended() {
     // As Nix does it: the link is there, and gone, when the profile is led to it.
     let (host, _) = host();
@@ -94,16 +121,20 @@ fn a_profile_that_is_led_to_a_link_that_went_is_mended() {
         .collect();
     let quarantine = host.quarantine();
     let moved = quarantine.reject_watched(&rejections, &restorable, NOW, &mut late).unwrap();
-    assert_eq!(moved.restored, [(Profile::System, OsString::from("system-3-link"))]);
+    assert_eq!(moved.restored, [(Profile::System, Some(OsString::from("system-3-link")))]);
     assert_eq!(host.reads("system").as_deref(), Some("system-3-link"));
     // Later still: at the next look.
     host.link("system", "system-4-link");
     let links = || scan(&host.places).links;
     let nothing = quarantine.mend(&links(), &of(&[], &[]), NOW);
-    assert_eq!(nothing.restored, [(Profile::System, OsString::from("system-1-link"))], "it stays");
+    assert_eq!(
+        nothing.restored,
+        [(Profile::System, Some(OsString::from("system-1-link")))],
+        "it stays"
+    );
     host.link("system", "system-4-link");
     let moved = quarantine.mend(&links(), &restorable, NOW);
-    assert_eq!(moved.restored, [(Profile::System, OsString::from("system-3-link"))]);
+    assert_eq!(moved.restored, [(Profile::System, Some(OsString::from("system-3-link")))]);
     assert_eq!(quarantine.mend(&links(), &restorable, NOW).restored, [], "once");
     // One that dangles for another reason is none of ours.
     host.link("system", "system-9-link");
@@ -141,5 +172,9 @@ fn why_a_link_would_stand_is_known_without_moving_it() {
     symlink(paths[3].to_string(), &host.places.running()[1]).unwrap();
     assert_eq!(stand("system-5-link", &of(&[], &[])), Some(LeftBecause::Running));
     assert_eq!(stand("system-6-link", &of(&[], &[])), None, "control");
+    host.link("system-profiles/test", &host.evil.to_string());
+    let links = scan(&host.places).links;
+    let named = links.iter().find(|it| it.path.ends_with("test")).unwrap();
+    assert_eq!(quarantine.must_stand(named, &links, &staying, &of(&[], &[])), None, "goes");
     assert!(host.names().contains("system-4-link"), "nothing was moved");
 }
