@@ -12,6 +12,7 @@ pub use identity::{Identity, Looked, Role, Shared};
 pub use standing::{Answer, RulesInForce, Standing};
 
 use jiff::Timestamp;
+use narwarden_core::reason::Reason;
 use narwarden_core::store_path::StorePath;
 use narwarden_linux::file_id::FileId;
 use std::collections::{BTreeSet, HashMap};
@@ -233,6 +234,12 @@ impl Table {
         inner.toplevels.insert(toplevel, standing);
     }
 
+    /// Whether entry points of the store path are known.
+    #[must_use]
+    pub fn is_known(&self, path: &StorePath) -> bool {
+        self.lock().owned.contains_key(path)
+    }
+
     /// The store paths whose entry points are known.
     #[must_use]
     pub fn known_toplevels(&self) -> Vec<StorePath> {
@@ -314,15 +321,14 @@ impl Table {
         unknown.next().cloned()
     }
 
-    /// Why the toplevel was denied, if it was.
+    /// The last verdict on the toplevel, if it was a denial, however old.
     #[must_use]
-    pub fn denial(&self, toplevel: &StorePath) -> Option<String> {
+    pub fn denial(&self, toplevel: &StorePath) -> Option<Denial> {
         match self.lock().toplevels.get(toplevel) {
-            // What could not be found out is no reason to take a generation away.
-            Some(Standing::Denied { reason, detail, .. }) if !reason.is_unknown() => {
-                Some(detail.clone())
+            Some(Standing::Denied { reason, detail, decided }) => {
+                Some(Denial { reason: *reason, detail: detail.clone(), decided: *decided })
             }
-            Some(Standing::Denied { .. } | Standing::Admitted { .. }) | None => None,
+            Some(Standing::Admitted { .. }) | None => None,
         }
     }
 
@@ -337,17 +343,15 @@ impl Table {
     pub fn was_admitted(&self, toplevel: &StorePath) -> bool {
         matches!(self.lock().toplevels.get(toplevel), Some(Standing::Admitted { .. }))
     }
+}
 
-    /// The one of `candidates` that was admitted last.
-    pub fn last_admitted<'a>(
-        &self,
-        candidates: impl Iterator<Item = &'a StorePath>,
-    ) -> Option<StorePath> {
-        let inner = self.lock();
-        let admitted = candidates.filter_map(|toplevel| match inner.toplevels.get(toplevel) {
-            Some(Standing::Admitted { admission, .. }) => Some((admission.decided(), toplevel)),
-            Some(Standing::Denied { .. }) | None => None,
-        });
-        admitted.max().map(|(_, toplevel)| toplevel.clone())
-    }
+/// A denial, for those who draw conclusions from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// The first reason.
+    pub reason: Reason,
+    /// One line about it.
+    pub detail: String,
+    /// When it was decided.
+    pub decided: Timestamp,
 }
