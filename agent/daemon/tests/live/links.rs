@@ -106,7 +106,6 @@ fn what_could_not_be_read_is_looked_at_again() {
         assert!(done.trace.contains("good wrapper"), "{done:#?}");
         admitted(host, &old);
         assert!(quarantined(host).is_empty());
-        eprintln!("MEASURED a deployment waited {:?} for another link to be read again", done.took);
     });
 }
 
