@@ -50,11 +50,17 @@ impl Watcher {
             let quarantine = self.quarantine(pinned);
             let obstacle = match quarantine.staying() {
                 Ok(staying) => {
-                    if self.conclude(&scan, pinned, &quarantine, &staying) == Links::Changed {
-                        scan = generations::scan(&self.places);
-                        self.look_at_links(&scan);
+                    let (views, restorable) = self.views(&scan, &quarantine, &staying);
+                    match self.conclude(&scan, &views, &restorable, pinned, &quarantine) {
+                        Links::Same => self.obstacle(&scan, &views),
+                        Links::Changed => {
+                            drop(views);
+                            scan = generations::scan(&self.places);
+                            self.look_at_links(&scan);
+                            let (views, _) = self.views(&scan, &quarantine, &staying);
+                            self.obstacle(&scan, &views)
+                        }
                     }
-                    self.obstacle(&scan, &quarantine, &staying)
                 }
                 Err(error) => Some(Obstacle::Standing(error.to_string().into())),
             };
@@ -126,19 +132,19 @@ impl Watcher {
     fn conclude(
         &self,
         scan: &Scan,
+        views: &[View<'_>],
+        restorable: &Restorable,
         pinned: &Pinned,
         quarantine: &Quarantine<'_>,
-        staying: &Staying<'_>,
     ) -> Links {
-        let (views, restorable) = self.views(scan, quarantine, staying);
-        self.verify_ahead(&views);
-        let mended = quarantine.mend(&scan.links, &restorable, Timestamp::now());
+        self.verify_ahead(views);
+        let mended = quarantine.mend(&scan.links, restorable, Timestamp::now());
         let mut links = self.tell(&mended);
         for (profile, link) in &mended.restored {
             let link = link.as_ref().map_or_else(|| "nothing".into(), |it| it.to_string_lossy());
             self.say(format!("{profile} led to a generation in quarantine: to {link} now"));
         }
-        for view in &views {
+        for view in views {
             if let (Some(denial), Some(because)) = (view.refused(), &view.stands) {
                 let link = view.link.path.display();
                 let what =
@@ -150,7 +156,7 @@ impl Watcher {
             OnReject::Alert => views.iter().for_each(|view| self.alert(view)),
             OnReject::Quarantine if self.pinned.observes() => {}
             OnReject::Quarantine => {
-                if self.reject(&views, quarantine, &restorable) == Links::Changed {
+                if self.reject(views, quarantine, restorable) == Links::Changed {
                     links = Links::Changed;
                 }
             }
@@ -251,13 +257,7 @@ impl Watcher {
     }
 
     /// Why nothing may be made bootable now.
-    fn obstacle(
-        &self,
-        scan: &Scan,
-        quarantine: &Quarantine<'_>,
-        staying: &Staying<'_>,
-    ) -> Option<Obstacle> {
-        let (views, _) = self.views(scan, quarantine, staying);
+    fn obstacle(&self, scan: &Scan, views: &[View<'_>]) -> Option<Obstacle> {
         let by_path: BTreeMap<&Path, &View<'_>> =
             views.iter().map(|view| (view.link.path.as_path(), view)).collect();
         let of = |link: &Link| by_path.get(link.path.as_path());

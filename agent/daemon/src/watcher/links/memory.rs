@@ -37,11 +37,12 @@ struct Seen {
     said: BTreeSet<String>,
 }
 
-/// A link that was made again is another one.
+/// A link that was made again is another one, and so is one whose store path came to be.
 #[derive(Debug, PartialEq, Eq)]
 struct Identity {
     raw: OsString,
     inode: Option<[i128; 4]>,
+    leads_somewhere: bool,
 }
 
 impl Identity {
@@ -50,7 +51,7 @@ impl Identity {
         let inode = stat.map(|it| {
             [it.st_dev.into(), it.st_ino.into(), it.st_ctime.into(), it.st_ctime_nsec.into()]
         });
-        Self { raw: link.raw.clone(), inode }
+        Self { raw: link.raw.clone(), inode, leads_somewhere: link.target.is_ok() }
     }
 }
 

@@ -1,11 +1,13 @@
 //! What is thought of a link at one moment.
 
 use super::memory::Memory;
-use crate::generations::{Kind, Link};
+use crate::generations::{Kind, Link, Profile};
 use crate::quarantine::{LeftBecause, Restorable, Staying};
 use crate::state::admissions::Admissions;
 use crate::table::{Denial, Table};
 use narwarden_core::reason::Cause;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 
 /// Everything that conclusions are drawn from.
 pub(super) struct View<'a> {
@@ -25,7 +27,7 @@ pub(super) enum Judged {
     /// That is not known, or not of the link as it is now.
     Open(Option<Denial>),
     Refused(Denial),
-    /// It leads to none.
+    /// It leads to none, or to one that is not there.
     Nowhere,
 }
 
@@ -51,9 +53,10 @@ pub(super) fn views<'a>(
     memory: &Memory,
 ) -> (Vec<View<'a>>, Restorable) {
     let mut restorable = Restorable::default();
+    let profiles = Profiles::of(links);
     let view = |link| {
         let judged = judge(link, table, admissions, memory);
-        View { link, judged, place: place(link, links, staying), stands: None }
+        View { link, judged, place: profiles.place(link, staying), stands: None }
     };
     let views: Vec<View<'a>> = links.iter().map(view).collect();
     for view in &views {
@@ -68,7 +71,8 @@ pub(super) fn views<'a>(
 }
 
 fn judge(link: &Link, table: &Table, admissions: &Admissions, memory: &Memory) -> Judged {
-    let Some(toplevel) = link.store_path() else { return Judged::Nowhere };
+    // There is nothing to be found out about what is not there.
+    let Ok(toplevel) = &link.target else { return Judged::Nowhere };
     if table.was_admitted(toplevel) {
         return Judged::Admitted;
     }
@@ -97,25 +101,42 @@ fn is_kept(toplevel: &str, denial: &Denial, table: &Table, admissions: &Admissio
     !causes.any(speaks_against)
 }
 
-fn place(link: &Link, links: &[Link], staying: &Staying<'_>) -> Place {
-    let own = |of: &'_ &Link| of.profile == link.profile;
-    let led_to = |of: &Link| {
-        let through = of.through.as_deref()?;
-        links.iter().filter(own).find(|it| it.kind != Kind::Current && it.name() == through)
-    };
-    if link.kind == Kind::Current {
-        return match led_to(link) {
-            Some(_) => Place::Leads,
-            None if staying.contains(link) => Place::StaysCurrent,
-            None => Place::Free,
+/// Which links lead to which.
+struct Profiles<'a> {
+    current: BTreeMap<&'a Profile, &'a Link>,
+    others: BTreeSet<(&'a Profile, &'a OsStr)>,
+}
+
+impl<'a> Profiles<'a> {
+    fn of(links: &'a [Link]) -> Self {
+        let (current, others): (Vec<_>, Vec<_>) =
+            links.iter().partition(|link| link.kind == Kind::Current);
+        Self {
+            current: current.into_iter().map(|link| (&link.profile, link)).collect(),
+            others: others.into_iter().map(|link| (&link.profile, link.name())).collect(),
+        }
+    }
+
+    fn place(&self, link: &Link, staying: &Staying<'_>) -> Place {
+        let stays = staying.contains(link);
+        let through = |of: &'a Link| of.through.as_deref();
+        let leads_here = match self.current.get(&link.profile) {
+            Some(current) if current.path == link.path => {
+                let led_to = through(current);
+                if led_to.is_some_and(|name| self.others.contains(&(&link.profile, name))) {
+                    return Place::Leads;
+                }
+                true
+            }
+            Some(current) => through(current) == Some(link.name()),
+            None => false,
         };
+        match (stays, leads_here) {
+            (true, true) => Place::StaysCurrent,
+            (true, false) => Place::Stays,
+            (false, _) => Place::Free,
+        }
     }
-    if !staying.contains(link) {
-        return Place::Free;
-    }
-    let current = links.iter().filter(own).find(|it| it.kind == Kind::Current);
-    let leads_here = current.is_some_and(|it| it.through.as_deref() == Some(link.name()));
-    if leads_here { Place::StaysCurrent } else { Place::Stays }
 }
 
 impl View<'_> {
