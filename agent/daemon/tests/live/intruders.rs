@@ -45,7 +45,10 @@ fn optimise(host: &mut Host, path: &StorePath, name: &str, other: &StorePath, th
     let from = host.physical(other).join(theirs);
     let links = host.root().join("nix/store/.links");
     fs::create_dir_all(&links).unwrap();
-    let _ = fs::hard_link(&from, links.join(format!("{}-{theirs}", other.base_name()).replace('/', "-")));
+    let _ = fs::hard_link(
+        &from,
+        links.join(format!("{}-{theirs}", other.base_name()).replace('/', "-")),
+    );
     let merge = |at: &std::path::Path| {
         let _ = fs::remove_file(at.join(name));
         fs::hard_link(&from, at.join(name))
