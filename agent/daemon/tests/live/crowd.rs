@@ -11,8 +11,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Set for the process that is the crowd, with its number of threads.
 const CROWD: &str = "NARWARDEN_TEST_CROWD";
 const THREADS: usize = 1000;
+/// Each of so many threads starts a process too.
+const TENTH: usize = 10;
 
-/// The body of the process: each thread opens and executes the file, all of them at once.
+/// The body of the process: each thread opens the file, and every tenth executes it, all of them at once.
 fn crowd(threads: usize) {
     let path = |name: &str| PathBuf::from(std::env::var_os(name).unwrap());
     let (entry, directory) = (path("T").join("activate"), path("DIR").join("open"));
@@ -26,6 +28,9 @@ fn crowd(threads: usize) {
             let one = move || {
                 at_once.wait();
                 opened.fetch_add(usize::from(fs::File::open(entry).is_ok()), Ordering::SeqCst);
+                if number % TENTH != 0 {
+                    return;
+                }
                 let mut run = Command::new(entry);
                 run.env("TRACE", directory.join(format!("trace-{number}")));
                 let run = run.stderr(Stdio::null()).status();
@@ -98,7 +103,7 @@ fn ordinary_users_wait_for_nothing() {
         assert!(host.run("$T/activate", &evil).was_refused());
         let before = denied(host);
         let (opened, ran) = while_judged(NAME, host, 6, |host| assert_eq!(denied(host), before));
-        assert_eq!((opened, ran), (6, 6));
+        assert_eq!((opened, ran), (6, 1));
     });
 }
 
@@ -112,7 +117,7 @@ fn a_thousand_threads_keep_nobody_waiting() {
         host.guard();
         let (_, ran) = while_judged(NAME, host, THREADS, |_| {});
         // A process of so many threads may be told no when it opens the file, at once; what it starts is one of few.
-        assert_eq!(ran, THREADS);
+        assert_eq!(ran, THREADS / TENTH);
         let journal = host.journal.as_ref().unwrap();
         assert!(!journal.has(&["ACTION=refused", "the deadline is over"]));
         assert!(!journal.has(&["ACTION=refused", "too many activations at once"]));
