@@ -7,23 +7,23 @@
 //!
 //! | row | tests | control: it goes through … |
 //! |-----|-------|----------------------------|
-//! | G01 | `activation::{every_verb, other_entry_points}…`, `ext4::every_verb…` | without the daemon; in observe (`admission::observing…`) |
+//! | G01 | `activation::{every_verb, other_entry_points}…`, `surface::*`, `ext4::every_verb…` | without the daemon; in observe (`admission::observing…`) |
 //! | G02 | `activation::{other_names, a_descriptor}…`, `paths::{links_that_lead_there, a_deployment_tool_s}…`, `ext4::{other_names, descriptors}…` | without the daemon |
 //! | G03 | `activation::{interpreters, the_loader}…`, `ext4::descriptors…` | without the daemon |
 //! | G04 | `activation::the_shared_program…`, `ext4::the_shared_program…` | without the daemon; through an admitted wrapper |
 //! | G05 | `activation::{namespaces, an_overlay}…`, `ext4::mounts…` | without the daemon |
 //! | G06 | `inodes::a_hard_link…`, `ext4::a_hard_link…` | without the daemon |
-//! | G07 | `death::*`, `ext4::what_was_held…` | `death::without_a_descriptor_store…` |
+//! | G07 | `death::*`, `renewal::*`, `ext4::what_was_held…` | `death::without_a_descriptor_store…`, the same program |
 //! | G08 | needs systemd: tests/vm | |
 //! | G09 | needs systemd: tests/vm | |
 //! | G10 | `profiles::{a_rejected_generation, an_unadmitted_link}…`, `ext4::a_rejected_generation…` | `on-reject = "alert"`, in the second |
 //! | G11 | `profiles::{a_profile_that_flips, a_profile_that_follows, a_thousand}…` | the good one runs |
-//! | G12 | `load::{a_verification, files_that_are_new}…` | the activation itself waits; new files are asked about |
-//! | G13 | `trouble::*`, `admission::{without_a_journal, without_rules}…` | what was admitted before runs; so does the rest, afterwards |
+//! | G12 | `load::{a_verification, files_that_are_new}…`, `crowd::*` | the activation itself waits; new files are asked about |
+//! | G13 | `trouble::*`, `upkeep::*`, `admission::{without_a_journal, without_rules}…` | what was admitted before runs; so does the rest, afterwards |
 //! | G14 | `paths::{starters_of_any_kind, the_orders_of_tools}…`, `activation::other_names…` | without the daemon |
-//! | G15 | `admission::at_the_deadline…` | the next try runs |
-//! | G16 | `shared::*`, `inodes::a_file_shared…` | what is not shared stays shut |
-//! | G17 | `inodes::the_daemon_reads…`, `trouble::a_crash…` | an other process dumps core |
+//! | G15 | `admission::at_the_deadline…`, `clock::*` | the next try runs; a steady clock judges nothing again |
+//! | G16 | `shared::*`, `intruders::*`, `inodes::a_file_shared…` | what is not shared stays shut |
+//! | G17 | `inodes::the_daemon_reads…`, `trouble::a_crash…`, `sandbox::*` | an other process dumps core; the gate keeps what it needs |
 //! | G18 | `tests/ipc_hostile.rs`, which needs no mark | in there |
 //!
 //! Each attack is tried for an admitted generation too, where it goes through with the daemon there. Ignored

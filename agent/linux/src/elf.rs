@@ -20,6 +20,7 @@ const HEADER: usize = 64;
 /// The most bytes of program headers, and of the path with its NUL: `PATH_MAX`. The kernel's limits.
 const MOST_HEADERS: usize = 65_536;
 const MOST_PATH: usize = 4096;
+const PT_LOAD: u32 = 1;
 const PT_INTERP: u32 = 3;
 
 /// Where the fields are, which are as wide as an address: `Elf32_Ehdr` and `Elf32_Phdr`, or `Elf64_*`.
@@ -52,6 +53,29 @@ pub fn interpreter(file: BorrowedFd<'_>) -> io::Result<Option<PathBuf>> {
     let Some((at, length)) = segment(&table, &layout) else { return Ok(None) };
     let Some(bytes) = read_at(file, at, length)? else { return Ok(None) };
     Ok(path(&bytes))
+}
+
+/// How long `file` must be for everything that its program headers load to be in it; `None` if it is no such file.
+///
+/// The kernel does not look: it maps what is missing, and the program dies of it when it is reached.
+///
+/// # Errors
+/// As [`interpreter`].
+pub fn loaded_bytes(file: BorrowedFd<'_>) -> io::Result<Option<u64>> {
+    let Some(header) = read_at(file, 0, HEADER)? else { return Ok(None) };
+    let Some((layout, at, length)) = table(&header) else { return Ok(None) };
+    let Some(table) = read_at(file, at, length)? else { return Ok(None) };
+    Ok(end(&table, &layout))
+}
+
+fn end(table: &[u8], layout: &Layout) -> Option<u64> {
+    let kind = |header: &[u8]| field(header, 0).map(u32::from_le_bytes);
+    let loaded = table.chunks_exact(layout.header).filter(|it| kind(it) == Some(PT_LOAD));
+    loaded
+        .map(|it| {
+            address(it, layout.offset, layout)?.checked_add(address(it, layout.size, layout)?)
+        })
+        .try_fold(0, |most, end| Some(end?.max(most)))
 }
 
 /// Where the program headers are, and how long they are together.
@@ -226,6 +250,29 @@ mod tests {
                 assert_eq!(of(&good[..length]), None, "{length}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_loaded_ends_within_the_file() {
+        for layout in [BITS_32, BITS_64] {
+            let mut bytes = elf(&layout, b"/lib/ld.so\0");
+            let loaded = |bytes: &[u8]| loaded_bytes(file_of(bytes).as_fd()).unwrap();
+            assert_eq!(loaded(&bytes), Some(0), "the segment before the interpreter's is empty");
+            bytes[HEADER + layout.offset] = 200;
+            bytes[HEADER + layout.size] = 100;
+            assert_eq!(loaded(&bytes), Some(300));
+            bytes[HEADER..HEADER + 4].copy_from_slice(&2_u32.to_le_bytes());
+            assert_eq!(loaded(&bytes), Some(0), "the control: another kind of segment");
+            bytes[HEADER] = 1;
+            bytes[HEADER + layout.offset..][..layout.address].fill(0xff);
+            bytes[HEADER + layout.size..][..layout.address].fill(0xff);
+            let ends = [None, Some(2 * u64::from(u32::MAX))];
+            assert!(ends.contains(&loaded(&bytes)), "past any file");
+            assert_eq!(loaded(&bytes[..HEADER]), None);
+        }
+        let own = File::open("/proc/self/exe").unwrap();
+        let length = own.metadata().unwrap().len();
+        assert!(loaded_bytes(own.as_fd()).unwrap().is_some_and(|it| (1..=length).contains(&it)));
     }
 
     #[test]

@@ -37,7 +37,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{Mode, OFlags, fstat, open};
 use rustix::io::{pread, retry_on_intr};
 use rustix::process::geteuid;
 
@@ -90,13 +90,21 @@ impl Running {
             return Ok(None);
         }
         trust(&resolved, &program)?;
-        let failed =
-            |error| SuccessorError::Io { operation: "read", path: resolved.clone(), error };
+        let failed = |error: io::Error| SuccessorError::Io {
+            operation: "read",
+            path: resolved.clone(),
+            error,
+        };
         let mut start = [0; MAGIC.len()];
         let length =
             retry_on_intr(|| pread(&program, &mut start, 0)).map_err(|it| failed(it.into()))?;
         if length < MAGIC.len() || start != MAGIC {
             return Err(SuccessorError::NotElf { path: resolved });
+        }
+        let bytes = fstat(&program).map_err(|it| failed(it.into()))?.st_size.unsigned_abs();
+        let needed = elf::loaded_bytes(program.as_fd()).map_err(failed)?.unwrap_or(u64::MAX);
+        if bytes < needed {
+            return Err(SuccessorError::CutOff { path: resolved, bytes });
         }
         let interpreter = match elf::interpreter(program.as_fd()).map_err(failed)? {
             Some(named) => {

@@ -36,6 +36,12 @@ pub enum SuccessorError {
          known here; this program goes on: let the path lead to the program itself"
     )]
     NotElf { path: PathBuf },
+    /// Not all of it is there, or its headers make no sense.
+    #[error(
+        "{path:?} must hold all that its program headers load, but ends after {bytes} bytes; this \
+         program goes on: install it once more and reload again"
+    )]
+    CutOff { path: PathBuf, bytes: u64 },
     /// The program, its interpreter, or a directory on the way, is somebody else's.
     #[error(
         "{path:?} must belong to root, but belongs to user {uid}; this program goes on. If its \
