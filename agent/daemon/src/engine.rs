@@ -18,8 +18,8 @@ use jiff::Timestamp;
 use narwarden_core::closure::Closure;
 use narwarden_core::plan::{Contents, Plan, Scope};
 use narwarden_core::policy::Rulebook;
-use narwarden_core::reason::Reason;
-use narwarden_core::report::Report;
+use narwarden_core::reason::{Reason, Severity};
+use narwarden_core::report::{Report, ReportFinding};
 use narwarden_core::store_path::StorePath;
 use narwarden_core::verdict::Verdict;
 use narwarden_store::{Database, Judged, Options, Progress, judge};
@@ -163,11 +163,19 @@ impl Engine {
                 Standing::Admitted { admission, until: rulebook.trust().next_change(now) }
             }
             Verdict::Deny(denial) => {
-                let first = report.findings.first();
-                let detail = first.map_or_else(String::new, |it| {
-                    format!("{} {}: {}", it.reason.code(), it.store_path, it.detail)
-                });
-                standing(denial.first(), detail)
+                // What the time took away comes back; bytes do not, so they are named first.
+                let denies = |it: &&ReportFinding| it.severity == Severity::Deny.code();
+                let lasting = |it: &&ReportFinding| it.reason.is_about_bytes_or_revocation();
+                let mut denying = report.findings.iter().filter(denies);
+                let first = denying.clone().find(lasting).or_else(|| denying.next());
+                match first {
+                    Some(it) => {
+                        let detail =
+                            format!("{} {}: {}", it.reason.code(), it.store_path, it.detail);
+                        standing(it.reason, detail)
+                    }
+                    None => standing(denial.first(), String::new()),
+                }
             }
             Verdict::Limited(_) => {
                 standing(Reason::Interrupted, "not all of it was judged".to_owned())

@@ -80,12 +80,13 @@ impl Watcher {
             self.marks.ring();
             match asks.recv_timeout(TICK) {
                 Ok(first) => self.answer(std::iter::once(first).chain(asks.try_iter().take(1024))),
-                Err(RecvTimeoutError::Timeout) => self.scan(),
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             let lost = self.scans.take_loss();
             if looked_around.elapsed() >= TICK || lost == Loss::Some {
                 looked_around = Instant::now();
+                self.scan();
                 if whole == Coverage::Part || lost == Loss::Some {
                     whole = self.look_at_the_store(asks);
                 } else {
