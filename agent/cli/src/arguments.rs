@@ -126,7 +126,7 @@ Examples:
   narwarden enroll --pin                 judge by what is in /etc/narwarden from now on: shows it, and asks
   narwarden enroll --pin --yes           the same where nobody is there to be asked
 
-Exit codes: 0 written and admitted, or pinned; 1 denied by its own files, or refused; 2 usage; 3 could not, or
+Exit codes: 0 written and admitted, or pinned; 1 denied by its own files, or refused; 2 usage; 3 could not, or \
 narwardend is not running";
 
 /// Where the store is.

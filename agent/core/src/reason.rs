@@ -131,17 +131,74 @@ reasons! {
         "narwarden explain {top} {path}   # shows who refers to it; build the generation without it";
 }
 
+/// What must have happened to a generation that was admitted once, for it to be refused for a reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// It is not what it was: bytes, metadata, or what the database says.
+    Drift,
+    /// Somebody said that it, or a key, is no longer to be trusted.
+    Revocation,
+    /// Time went by.
+    Time,
+    /// The rules ask for something else. Where they are the ones that admitted it, it is drift.
+    Rules,
+    /// Nothing could be found out.
+    Unknown,
+}
+
 impl Reason {
+    /// The reason with that code.
+    #[must_use]
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|reason| reason.code() == code)
+    }
+
+    /// What must have happened to a generation that was admitted once.
+    #[must_use]
+    pub fn cause(self) -> Cause {
+        match self {
+            // Signed under a pinned name, but not these bytes.
+            Self::BadSignature
+            | Self::ContentDrift
+            | Self::DatabaseDrift
+            | Self::MetadataDrift
+            | Self::ContentAddressMismatch
+            | Self::MissingPath
+            | Self::MissingReference
+            | Self::MalformedClaim
+            | Self::UnsupportedFile
+            | Self::TooLarge => Cause::Drift,
+            Self::RevokedKey | Self::DeniedPath => Cause::Revocation,
+            Self::ExpiredKey | Self::NotYetValidKey | Self::ExpiredTrustSet => Cause::Time,
+            Self::Unsigned
+            | Self::UnknownKey
+            | Self::BelowThreshold
+            | Self::CommunityKey
+            | Self::WeakContentAddress
+            | Self::DeniedContentAddress => Cause::Rules,
+            Self::Unreadable | Self::ChangedWhileRead | Self::Interrupted => Cause::Unknown,
+        }
+    }
+
+    /// Whether it speaks against a generation however often that was admitted before: time and other rules do not.
+    #[must_use]
+    pub fn is_about_bytes_or_revocation(self) -> bool {
+        match self.cause() {
+            Cause::Drift | Cause::Revocation => true,
+            Cause::Time | Cause::Rules | Cause::Unknown => false,
+        }
+    }
+
     /// Whether it says that nothing could be found out, rather than that something is wrong. Both deny.
     #[must_use]
     pub fn is_unknown(self) -> bool {
-        matches!(self, Self::Unreadable | Self::ChangedWhileRead | Self::Interrupted)
+        self.cause() == Cause::Unknown
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Reason;
+    use super::{Cause, Reason};
     use std::collections::BTreeSet;
 
     #[test]
@@ -149,5 +206,38 @@ mod tests {
         let codes: BTreeSet<_> = Reason::ALL.iter().map(|reason| reason.code()).collect();
         assert_eq!(codes.len(), Reason::ALL.len());
         assert!(codes.iter().all(|code| code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')));
+    }
+
+    #[test]
+    fn codes_are_read_back() {
+        for reason in Reason::ALL {
+            assert_eq!(Reason::from_code(reason.code()), Some(*reason));
+        }
+        assert_eq!(Reason::from_code("Unsigned"), None);
+        assert_eq!(Reason::from_code(""), None);
+    }
+
+    #[test]
+    fn time_and_other_rules_are_nothing_against_what_was_admitted() {
+        let codes = |is: fn(Reason) -> bool| -> BTreeSet<&str> {
+            let found = Reason::ALL.iter().filter(|reason| is(**reason));
+            found.map(|reason| reason.code()).collect()
+        };
+        let against = codes(Reason::is_about_bytes_or_revocation);
+        for code in ["content-drift", "database-drift", "metadata-drift", "bad-signature"] {
+            assert!(against.contains(code), "{code}");
+        }
+        for code in ["content-address-mismatch", "revoked-key", "denied-path"] {
+            assert!(against.contains(code), "{code}");
+        }
+        let time = codes(|reason| reason.cause() == Cause::Time);
+        assert_eq!(time, ["expired-key", "expired-trust-set", "not-yet-valid-key"].into());
+        let rules = codes(|reason| reason.cause() == Cause::Rules);
+        for code in ["unsigned", "unknown-key", "below-threshold"] {
+            assert!(rules.contains(code) && !against.contains(code), "{code}");
+        }
+        let unknown = codes(Reason::is_unknown);
+        assert_eq!(unknown, ["changed-while-read", "interrupted", "unreadable"].into());
+        assert_eq!(against.len() + time.len() + rules.len() + unknown.len(), Reason::ALL.len());
     }
 }

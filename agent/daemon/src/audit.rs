@@ -12,7 +12,7 @@ use crate::gate::{Action, Ask, Attempt};
 use crate::quarantine::Record;
 use crate::state::admissions::{Admissions, BootId, Key, Outcome, Summary};
 use crate::state::receipts::{Next, Receipt, ReceiptError};
-use crate::table::{RulesInForce, Standing, Table};
+use crate::table::{RulesInForce, Standing};
 use crate::temp_root::TempRootError;
 use jiff::Timestamp;
 use narwarden_core::event::{Action as Done, Event, EventKind, Field};
@@ -59,6 +59,13 @@ pub enum Notice<'a> {
     },
     /// The kernel's queue was full.
     Overflowed,
+    /// Something went wrong, and how.
+    Trouble {
+        /// What was being done.
+        what: String,
+        /// What went wrong.
+        error: &'a str,
+    },
     /// Something could not be done on the side.
     Failed {
         /// What, and why.
@@ -73,13 +80,19 @@ impl Notice<'_> {
                 .with(Field::File, path)
                 .with(Field::Toplevel, path)
                 .with(Field::Error, error),
-            Self::Quarantined { record } => Event::new(EventKind::Quarantined)
-                .with(Field::Generation, &record.was.link)
-                .with(Field::Quarantined, record.id.as_str())
-                .with(Field::Toplevel, record.toplevel.as_deref().unwrap_or("?"))
-                .with(Field::Reason, &record.reason)
-                .done(Done::Quarantined),
+            Self::Quarantined { record } => {
+                let event = Event::new(EventKind::Quarantined)
+                    .with(Field::Generation, &record.was.link)
+                    .with(Field::Quarantined, record.id.as_str())
+                    .with(Field::Toplevel, record.toplevel.as_deref().unwrap_or("?"))
+                    .with(Field::Detail, &record.reason)
+                    .done(Done::Quarantined);
+                because(event, &record.reason)
+            }
             Self::Overflowed => Event::new(EventKind::QueueOverflow),
+            Self::Trouble { what, error } => {
+                Event::new(EventKind::Trouble).with(Field::What, what).with(Field::Error, error)
+            }
             Self::Failed { what } => Event::new(EventKind::Trouble)
                 .with(Field::What, "looking after the store and the profiles")
                 .with(Field::Error, what),
@@ -146,8 +159,6 @@ pub struct Clerk {
     pub admissions: Arc<Mutex<Admissions>>,
     /// This boot.
     pub boot: BootId,
-    /// Which rules hold.
-    pub table: Table,
     /// Tells the watcher that marks must follow.
     pub asks: SyncSender<Ask>,
     /// Who waits for a report.
@@ -162,7 +173,7 @@ pub type ReportSender =
 
 impl Audit for Clerk {
     fn record(&mut self, decided: &Decided) -> io::Result<()> {
-        let rules = self.table.rules();
+        let rules = decided.rules;
         let digest = |get: fn(&RulesInForce) -> String| rules.as_ref().map(get).unwrap_or_default();
         let (trust, policy) =
             (digest(|it| it.trust.to_string()), digest(|it| it.policy.to_string()));
@@ -282,6 +293,7 @@ pub fn attempts(announce: &dyn Announce, attempts: &Receiver<Attempt>) {
     let mut terminal = TokenBucket::full(5, Duration::from_secs(2), begin);
     let bucket = || TokenBucket::full(100, Duration::from_millis(100), begin);
     let (mut allowed, mut refused) = (bucket(), bucket());
+    let mut left_out = 0_u64;
     for attempt in attempts {
         let event = attempt_event(&attempt);
         let bucket = match &attempt.action {
@@ -289,7 +301,14 @@ pub fn attempts(announce: &dyn Announce, attempts: &Receiver<Attempt>) {
             Action::Denied(_) | Action::WouldDeny(_) => &mut refused,
         };
         if bucket.take(Instant::now()) {
+            if left_out > 0 {
+                let what = format!("writing down attempts: {left_out} were left out");
+                announce.notice(&Notice::Trouble { what, error: "too many at once" });
+                left_out = 0;
+            }
             let _ = announce.announce(&event);
+        } else {
+            left_out += 1;
         }
         let Action::Denied(why) = &attempt.action else { continue };
         if let (Some(tty), true) = (attempt.process.tty(), terminal.take(Instant::now())) {
@@ -325,12 +344,22 @@ fn tried(toplevel: Option<&StorePath>, action: &Action, file: Option<&str>, who:
     let unknown = || "?".to_owned();
     let event = Event::new(kind)
         .with(Field::Toplevel, toplevel.map_or_else(unknown, ToString::to_string))
-        .with(Field::EntryPoint, file.unwrap_or("?"))
+        .with(Field::EntryPoint, file.map_or("?", |file| entry_point(file, toplevel)))
         .with(Field::ProcessId, who.pid)
         .with(Field::ProcessUid, who.uid.map_or_else(unknown, |uid| uid.to_string()))
         .done(done);
     let Some(why) = why else { return event };
-    let event = event.with(Field::Verdict, "deny").with(Field::Detail, why);
+    because(event.with(Field::Verdict, "deny").with(Field::Detail, why), why)
+}
+
+/// The entry point's name within the toplevel, if it has one there.
+fn entry_point<'a>(file: &'a str, toplevel: Option<&StorePath>) -> &'a str {
+    let inside = toplevel.and_then(|it| file.rsplit_once(&format!("/{}/", it.base_name())));
+    inside.map_or(file, |(_, name)| name)
+}
+
+/// The event with the reason and the path at fault, where `why` begins with them.
+fn because(event: Event, why: &str) -> Event {
     match cause(why) {
         Some((reason, path)) => {
             event.with(Field::Reason, reason.code()).with(Field::StorePath, path)

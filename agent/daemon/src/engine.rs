@@ -55,6 +55,8 @@ fn in_force(rulebook: &Rulebook) -> RulesInForce {
 pub struct Decided {
     /// What was verified.
     pub toplevel: StorePath,
+    /// By which rules; `None` where there were none.
+    pub rules: Option<RulesInForce>,
     /// The report, where there was enough for one.
     pub report: Option<Report>,
     /// What was decided.
@@ -108,7 +110,7 @@ impl Engine {
             drop(root);
             let (begun, mut decided) = judged.unwrap_or_else(|_| {
                 let detail = "judging it failed inside narwarden: this is a fault to report";
-                (None, denied(&toplevel, Reason::Interrupted, detail.to_owned()))
+                (None, denied(&toplevel, None, Reason::Interrupted, detail.to_owned()))
             });
             if self.queue.done() == Cancelled::Yes {
                 audit.settle(&toplevel, None);
@@ -118,7 +120,7 @@ impl Engine {
                 let detail = format!("the verdict could not be written down: {error}");
                 decided.standing = standing(Reason::Interrupted, detail);
             }
-            let Decided { toplevel, report, standing } = decided;
+            let Decided { toplevel, report, standing, .. } = decided;
             if let Some(begun) = begun {
                 self.table.decide(begun, standing);
             }
@@ -135,7 +137,7 @@ impl Engine {
     fn decide(&self, toplevel: &StorePath, progress: &Progress) -> (Option<Begun>, Decided) {
         let Some(rulebook) = self.rules.get() else {
             let detail = "no rules are in force: narwarden enroll --pin";
-            return (None, denied(toplevel, Reason::Interrupted, detail.to_owned()));
+            return (None, denied(toplevel, None, Reason::Interrupted, detail.to_owned()));
         };
         let rules = in_force(&rulebook);
         match Database::at(&self.places.location).closure(toplevel) {
@@ -144,7 +146,7 @@ impl Engine {
                 (Some(begun), self.judge(&closure.value, &rulebook, progress))
             }
             Err(error) => {
-                let decided = denied(toplevel, Reason::Unreadable, error.to_string());
+                let decided = denied(toplevel, Some(rules), Reason::Unreadable, error.to_string());
                 (Some(self.begin(rules, toplevel, None)), decided)
             }
         }
@@ -171,12 +173,19 @@ impl Engine {
                 standing(Reason::Interrupted, "not all of it was judged".to_owned())
             }
         };
-        Decided { toplevel: closure.toplevel().clone(), report: Some(report), standing }
+        let rules = Some(in_force(rulebook));
+        Decided { toplevel: closure.toplevel().clone(), rules, report: Some(report), standing }
     }
 }
 
-fn denied(toplevel: &StorePath, reason: Reason, detail: String) -> Decided {
-    Decided { toplevel: toplevel.clone(), report: None, standing: standing(reason, detail) }
+fn denied(
+    toplevel: &StorePath,
+    rules: Option<RulesInForce>,
+    reason: Reason,
+    detail: String,
+) -> Decided {
+    let standing = standing(reason, detail);
+    Decided { toplevel: toplevel.clone(), rules, report: None, standing }
 }
 
 fn standing(reason: Reason, detail: String) -> Standing {

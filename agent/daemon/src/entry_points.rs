@@ -146,6 +146,7 @@ pub fn role(store: impl AsFd, base_name: &str) -> Result<Role, ResolveError> {
             ResolveError::Escape { .. }
             | ResolveError::ForeignMount
             | ResolveError::NoProgram { .. }
+            | ResolveError::TooManySpecialisations { .. }
             | ResolveError::TooManySteps,
         ) => Ok(Role::Toplevel),
     }
@@ -175,7 +176,7 @@ pub fn entry_points(store: impl AsFd, toplevel: &StorePath) -> Result<Surface, R
         for name in specialisations(&store, toplevel, &prefix, &mut surface)? {
             specialisations_seen += 1;
             if specialisations_seen > MOST_SPECIALISATIONS {
-                surface.refused.push(Refused { name, error: ResolveError::TooManySteps });
+                surface.refused.push(too_many(name));
                 return Ok(surface);
             }
             match resolve(&store, toplevel, &name) {
@@ -231,12 +232,17 @@ impl Surface {
             ResolveError::Escape { .. }
             | ResolveError::ForeignMount
             | ResolveError::NoProgram { .. }
+            | ResolveError::TooManySpecialisations { .. }
             | ResolveError::TooManySteps => {
                 self.refused.push(Refused { name, error });
                 Ok(())
             }
         }
     }
+}
+
+fn too_many(name: String) -> Refused {
+    Refused { name, error: ResolveError::TooManySpecialisations { most: MOST_SPECIALISATIONS } }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -266,6 +272,7 @@ fn present(store: impl AsFd, path: &StorePath, name: &str) -> Result<Presence, R
             ResolveError::Escape { .. }
             | ResolveError::ForeignMount
             | ResolveError::NoProgram { .. }
+            | ResolveError::TooManySpecialisations { .. }
             | ResolveError::TooManySteps,
         ) => Ok(Presence::There),
     }
@@ -297,9 +304,13 @@ fn specialisations(
         }
         let whole = format!("{place}/{}", String::from_utf8_lossy(name));
         let text = std::ffi::OsStr::from_bytes(name).to_str();
-        if names.len() > MOST_SPECIALISATIONS || text.is_none() {
-            // Nix would not make such a name, nor a system so many: whoever did has to say so to an operator.
+        // Nix would not make such a name, nor a system so many: whoever did has to say so to an operator.
+        if text.is_none() {
             surface.refused.push(Refused { name: whole, error: ResolveError::TooManySteps });
+            break;
+        }
+        if names.len() >= MOST_SPECIALISATIONS {
+            surface.refused.push(too_many(place));
             break;
         }
         names.push(whole);

@@ -162,9 +162,8 @@ fn main() -> anyhow::Result<()> {
     let mut clerk = Clerk {
         announce: announce(),
         ledger,
-        admissions,
+        admissions: Arc::clone(&admissions),
         boot: BootId::current()?,
-        table: table.clone(),
         asks: asks.clone(),
         subscribers,
     };
@@ -193,6 +192,8 @@ fn main() -> anyhow::Result<()> {
         links,
         vital: Mutex::default(),
         said: Mutex::default(),
+        admissions: Arc::clone(&admissions),
+        memory: Mutex::default(),
     };
     spawn("watcher", move || watcher.run(&asked))?;
     let told = Arc::clone(&desk);

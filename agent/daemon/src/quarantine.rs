@@ -1,11 +1,12 @@
 //! Takes rejected generations out of where they could be booted, and gives them back when an operator says so.
 //!
-//! In: links that were rejected, and the toplevel that was admitted last. Out: their profile leads to that one
-//! again, and each link lies in `gcroots/narwarden-quarantine/`, where it still keeps its store path from the
+//! In: links that were rejected, and the toplevels that are admitted. Out: their profile leads to another of its own
+//! generations, and each link lies in `gcroots/narwarden-quarantine/`, where it still keeps its store path from the
 //! garbage collector and no boot loader installer looks. A record in the state directory says why.
 //!
 //! Never touched: what was there before the enrolment, what an operator released, and the generations that run or
-//! were booted. Where there is nothing to lead back to, the current generation stays: a host always has one.
+//! were booted. Where there is nothing to lead back to, the system's current generation stays, since a host always has
+//! one; a named profile goes with its generation.
 //!
 //! The order of the steps is such that a loss of power between any two loses nothing: see the module `reject`, and
 //! [`Quarantine::recover`]. Nix's own lock on the profile is held meanwhile; `nix-env --set` takes none, so every
@@ -17,10 +18,10 @@ mod reject;
 mod release;
 
 pub use record::{Id, Record, State};
-pub use reject::{Left, LeftBecause, Moved, Rejection};
+pub use reject::{Left, LeftBecause, Moved, Rejection, Restorable};
 pub use release::Recovered;
 
-use crate::generations::{Link, Mark};
+use crate::generations::{Kind, Link, Mark, Profile};
 use crate::places::Places;
 use crate::state::pinned::Grandfathered;
 use crate::state::{Damage, StateError};
@@ -154,6 +155,34 @@ impl<'a> Quarantine<'a> {
     pub fn released(&self) -> Result<BTreeSet<Mark>, QuarantineError> {
         let (records, _) = record::all(self.places)?;
         Ok(records.into_values().filter_map(|record| record.released()).collect())
+    }
+
+    /// Why a rejected link would be left where it is: its generation runs or was booted, or it is the system's and there
+    /// is no other. Takes no lock, so it may be otherwise in a moment.
+    #[must_use]
+    pub fn must_stand(
+        &self,
+        link: &Link,
+        links: &[Link],
+        staying: &Staying<'_>,
+        restorable: &Restorable,
+    ) -> Option<LeftBecause> {
+        let places = self.places;
+        if reject::runs(places, link, &reject::running(places)) {
+            return Some(LeftBecause::Running);
+        }
+        if link.profile != Profile::System {
+            return None;
+        }
+        let current =
+            links.iter().find(|it| it.profile == link.profile && it.kind == Kind::Current)?;
+        if current.path != link.path && current.through.as_deref() != Some(link.name()) {
+            return None;
+        }
+        let goals = reject::Goals { places, staying, restorable };
+        let but = BTreeSet::from([link.name().to_owned()]);
+        let goal = goals.find(links, &link.profile, link.kind, &but);
+        goal.is_none().then_some(LeftBecause::NothingToRestore)
     }
 
     /// What is in quarantine, and which records were damaged.

@@ -12,6 +12,7 @@ pub use identity::{Identity, Looked, Role, Shared};
 pub use standing::{Answer, RulesInForce, Standing};
 
 use jiff::Timestamp;
+use narwarden_core::reason::Reason;
 use narwarden_core::store_path::StorePath;
 use narwarden_linux::file_id::FileId;
 use std::collections::{BTreeSet, HashMap};
@@ -70,16 +71,13 @@ impl Inner {
         standing.map_or(Answer::Unknown, |standing| standing.answer(toplevel, self.rules, now))
     }
 
-    /// What a covering toplevel lacks says nothing about this one.
+    /// What a covering toplevel lacks says nothing about this one; a flaw is its own.
     fn answer_with_covering(&self, toplevel: &StorePath, now: Timestamp) -> Answer {
-        match self.answer(toplevel, now) {
-            flawed @ Answer::Denied(_) if self.flaws.contains_key(toplevel) => flawed,
-            own => {
-                let mut covering = self.covered.get(toplevel).into_iter().flatten();
-                let covered = covering.any(|it| self.answer(it, now) == Answer::Admitted);
-                if covered { Answer::Admitted } else { own }
-            }
-        }
+        let own = self.answer(toplevel, now);
+        let mut covering = self.covered.get(toplevel).into_iter().flatten();
+        let is_covered = !self.flaws.contains_key(toplevel)
+            && covering.any(|it| self.answer(it, now) == Answer::Admitted);
+        if is_covered { Answer::Admitted } else { own }
     }
 
     fn forget_all(&mut self) {
@@ -171,14 +169,16 @@ impl Table {
         self.lock().files.get(&file).cloned()
     }
 
-    /// Forgets a toplevel that is gone, with its files.
+    /// Forgets a toplevel that is gone, with its files. What was decided about a path that never was one stays, lest it
+    /// be decided again and again.
     pub fn forget_path(&self, toplevel: &StorePath) {
         let mut guard = self.lock();
         let inner = &mut *guard;
+        let Some(files) = inner.owned.remove(toplevel) else { return };
         inner.forget(toplevel);
         inner.covered.remove(toplevel);
         inner.flaws.remove(toplevel);
-        for file in inner.owned.remove(toplevel).unwrap_or_default() {
+        for file in files {
             if let Some(role) = inner.files.get_mut(&file) {
                 role.owners.remove(toplevel);
                 if role.owners.is_empty() && role.shared.is_none() {
@@ -232,6 +232,12 @@ impl Table {
             Standing::Denied { .. } => inner.forget(&toplevel),
         }
         inner.toplevels.insert(toplevel, standing);
+    }
+
+    /// Whether entry points of the store path are known.
+    #[must_use]
+    pub fn is_known(&self, path: &StorePath) -> bool {
+        self.lock().owned.contains_key(path)
     }
 
     /// The store paths whose entry points are known.
@@ -315,15 +321,14 @@ impl Table {
         unknown.next().cloned()
     }
 
-    /// Why the toplevel was denied, if it was.
+    /// The last verdict on the toplevel, if it was a denial, however old.
     #[must_use]
-    pub fn denial(&self, toplevel: &StorePath) -> Option<String> {
+    pub fn denial(&self, toplevel: &StorePath) -> Option<Denial> {
         match self.lock().toplevels.get(toplevel) {
-            // What could not be found out is no reason to take a generation away.
-            Some(Standing::Denied { reason, detail, .. }) if !reason.is_unknown() => {
-                Some(detail.clone())
+            Some(Standing::Denied { reason, detail, decided }) => {
+                Some(Denial { reason: *reason, detail: detail.clone(), decided: *decided })
             }
-            Some(Standing::Denied { .. } | Standing::Admitted { .. }) | None => None,
+            Some(Standing::Admitted { .. }) | None => None,
         }
     }
 
@@ -338,17 +343,15 @@ impl Table {
     pub fn was_admitted(&self, toplevel: &StorePath) -> bool {
         matches!(self.lock().toplevels.get(toplevel), Some(Standing::Admitted { .. }))
     }
+}
 
-    /// The one of `candidates` that was admitted last.
-    pub fn last_admitted<'a>(
-        &self,
-        candidates: impl Iterator<Item = &'a StorePath>,
-    ) -> Option<StorePath> {
-        let inner = self.lock();
-        let admitted = candidates.filter_map(|toplevel| match inner.toplevels.get(toplevel) {
-            Some(Standing::Admitted { admission, .. }) => Some((admission.decided(), toplevel)),
-            Some(Standing::Denied { .. }) | None => None,
-        });
-        admitted.max().map(|(_, toplevel)| toplevel.clone())
-    }
+/// A denial, for those who draw conclusions from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// The first reason.
+    pub reason: Reason,
+    /// One line about it.
+    pub detail: String,
+    /// When it was decided.
+    pub decided: Timestamp,
 }

@@ -9,6 +9,7 @@ mod look;
 mod marks;
 mod vital;
 
+pub use links::Memory;
 pub use marks::Marks;
 pub use vital::Vital;
 
@@ -18,6 +19,7 @@ use crate::gate::{Ask, Loss, Scans, Settings};
 use crate::generations::Link;
 use crate::places::Places;
 use crate::policy_cell::PolicyCell;
+use crate::state::admissions::Admissions;
 use crate::table::Table;
 use narwarden_core::store_path::StorePath;
 use rustix::fd::OwnedFd;
@@ -58,6 +60,10 @@ pub struct Watcher {
     pub vital: Mutex<Vital>,
     /// What was said already of files that cannot be guarded.
     pub said: Mutex<BTreeSet<(StorePath, String)>>,
+    /// What was ever admitted.
+    pub admissions: Arc<Mutex<Admissions>>,
+    /// What is remembered of the links.
+    pub memory: Mutex<Memory>,
 }
 
 impl Watcher {

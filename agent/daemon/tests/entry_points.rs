@@ -21,8 +21,8 @@ use std::process::Command;
 use narwarden_core::store_path::StorePath;
 use narwarden_linux::file_id::FileId;
 use narwardend::entry_points::{
-    EntryPoint, NAMES, ResolveError, Role, Surface, entry_points, essential, is_toplevel,
-    open_store, role,
+    EntryPoint, Lies, NAMES, ResolveError, Role, Surface, entry_points, essential, is_entry_point,
+    is_toplevel, open_store, role, switch_program,
 };
 use workplace::Workplace;
 
@@ -113,13 +113,13 @@ fn a_toplevel_as_nixpkgs_makes_it() {
     let names: Vec<_> = own.keys().copied().collect();
     assert_eq!(names, ["activate", "bin/switch-to-configuration", "dry-activate", "prepare-root"]);
     for (name, entry) in &own {
-        assert_eq!((entry.id, &entry.owner), (store.id(&store.toplevel, name), &store.toplevel));
+        assert_eq!((entry.id, &entry.lies), (store.id(&store.toplevel, name), &Lies::Here));
         assert_eq!(FileId::of(&entry.file).unwrap(), entry.id);
     }
-    let [shared] = surface.shared.as_slice() else { panic!("{surface:?}") };
-    assert_eq!(shared.name, "bin/.switch-to-configuration-wrapped");
+    // The program behind it belongs to no toplevel.
+    assert_eq!(role(store.open(), store.switch.base_name()).unwrap(), Role::SwitchProgram);
+    let shared = switch_program(store.open(), &store.switch).unwrap();
     assert_eq!(shared.id, store.id(&store.switch, "bin/switch-to-configuration"));
-    assert_eq!(shared.owner, store.switch);
     assert!(surface.refused.is_empty() && surface.specialisations.is_empty());
 }
 
@@ -133,8 +133,8 @@ fn init_is_never_listed_and_so_neither_is_systemd() {
         "one inode, as auto-optimise-store makes it"
     );
     let surface = store.look(&store.toplevel);
-    let all = surface.entry_points.iter().chain(&surface.shared);
-    assert!(all.into_iter().all(|entry| entry.id != systemd && entry.name != "init"));
+    let mut all = surface.entry_points.iter();
+    assert!(all.all(|entry| entry.id != systemd && entry.name != "init"));
     assert!(!NAMES.contains(&"init"));
 }
 
@@ -233,15 +233,58 @@ fn a_wrapper_as_deploy_rs_makes_it() {
         }
         store.file(&wrapper, "deploy-rs-activate", "#!");
         assert_eq!(role(store.open(), wrapper.base_name()).unwrap(), Role::Toplevel);
+        // What it leads to is the system's own, whoever leads there.
         let surface = store.look(&wrapper);
-        let own = by_name(&surface.entry_points);
-        assert_eq!(own.len(), 5, "{bin}: {surface:?}");
-        for (name, entry) in own {
-            let owner = if name == "deploy-rs-activate" { &wrapper } else { &store.toplevel };
-            assert_eq!((entry.id, &entry.owner), (store.id(owner, name), owner), "{bin}: {name}");
-        }
-        assert_eq!(surface.shared.len(), 1, "{bin}");
-        assert_eq!(surface.shared[0].owner, store.switch);
+        let [own] = surface.entry_points.as_slice() else { panic!("{bin}: {surface:?}") };
+        assert_eq!((own.name.as_str(), &own.lies), ("deploy-rs-activate", &Lies::Here), "{bin}");
+        assert_eq!(own.id, store.id(&wrapper, "deploy-rs-activate"));
+    }
+}
+
+#[test]
+fn what_lies_elsewhere_belongs_to_whoever_it_lies_with() {
+    let store = Store::new();
+    let tool = store.place.path("coreutils-9");
+    store.file(&tool, "bin/true", "\u{7f}ELF");
+    let evil = store.place.path("x");
+    let links = [
+        ("activate", format!("{}/activate", store.toplevel)),
+        ("dry-activate", format!("{}/bin/switch-to-configuration", store.switch)),
+        ("prepare-root", format!("{tool}/bin/true")),
+    ];
+    for (name, target) in links {
+        store.link(&evil, name, &target);
+    }
+    let surface = store.look(&evil);
+    let [only] = surface.entry_points.as_slice() else { panic!("{surface:?}") };
+    assert_eq!((only.name.as_str(), &only.lies), ("prepare-root", &Lies::In(tool.clone())));
+
+    // A link is no switch program, and what holds more than one is none.
+    let fake = store.place.path("fake");
+    store.link(&fake, "bin/switch-to-configuration", &format!("{tool}/bin/true"));
+    assert_eq!(role(store.open(), fake.base_name()).unwrap(), Role::Toplevel);
+    let more = store.place.path("more");
+    store.file(&more, "bin/switch-to-configuration", "#!");
+    assert_eq!(role(store.open(), more.base_name()).unwrap(), Role::SwitchProgram);
+    store.file(&more, "deploy-rs-activate", "#!");
+    assert_eq!(role(store.open(), more.base_name()).unwrap(), Role::Toplevel);
+}
+
+#[test]
+fn names_of_entry_points() {
+    for (name, expected) in [
+        ("activate", true),
+        ("bin/switch-to-configuration", true),
+        ("specialisation/a/activate", true),
+        ("specialisation/a/specialisation/b/bin/apply", true),
+        ("specialisation/activate", false),
+        ("specialisation/", false),
+        ("bin/activate", false),
+        ("sw/activate", false),
+        ("init", false),
+        ("", false),
+    ] {
+        assert_eq!(is_entry_point(name), expected, "{name}");
     }
 }
 
@@ -251,7 +294,6 @@ fn links_that_lead_out_are_refused() {
     let evil = store.place.path("nixos-system-evil");
     let outside = store.place.root.path().join("outside");
     fs::write(&outside, "#!").unwrap();
-    let real = format!("{}/activate", store.toplevel.base_name());
     let escape =
         |target: &str| format!("it leads out of the store, to \"{}\"", target.escape_default());
     let up = "../../outside";
@@ -284,20 +326,20 @@ fn links_that_lead_out_are_refused() {
             assert_eq!(refused, [expected], "{target:?}");
         }
     }
-    // The control: the same file by all the ways that stay inside.
+    // The control: a file by all the ways that stay inside.
+    let tool = store.place.path("tool");
+    store.file(&tool, "bin/tool", "#!");
+    let real = format!("{}/bin/tool", tool.base_name());
     for target in [
         format!("/nix/store/{real}"),
         format!("//nix/./store//{real}"),
         format!("../{real}"),
-        format!("./../{}/./bin/../activate", store.toplevel.base_name()),
+        format!("./../{}/./bin/../bin/tool", tool.base_name()),
     ] {
         store.link(&evil, "activate", &target);
         let surface = store.look(&evil);
         let [entry] = surface.entry_points.as_slice() else { panic!("{target}: {surface:?}") };
-        assert_eq!(
-            (entry.id, &entry.owner),
-            (store.id(&store.toplevel, "activate"), &store.toplevel)
-        );
+        assert_eq!((entry.id, &entry.lies), (store.id(&tool, "bin/tool"), &Lies::In(tool.clone())));
     }
 }
 
@@ -346,7 +388,7 @@ fn the_kernel_finds_the_same_files() {
     // Below the real root, the kernel's own way through the links is the oracle.
     let store = Store::new();
     let surface = store.look(&store.toplevel);
-    for entry in surface.entry_points.iter().chain(&surface.shared) {
+    for entry in &surface.entry_points {
         let at = store.at(&store.toplevel, &entry.name);
         let at = match fs::read_link(&at) {
             Ok(target) => store.place.places.location.physical(&target),

@@ -43,6 +43,10 @@
 mod activation;
 #[path = "live/admission.rs"]
 mod admission;
+#[path = "live/clock.rs"]
+mod clock;
+#[path = "live/crowd.rs"]
+mod crowd;
 #[path = "live/death.rs"]
 mod death;
 #[path = "live/ext4.rs"]
@@ -51,6 +55,10 @@ mod ext4;
 mod host;
 #[path = "live/inodes.rs"]
 mod inodes;
+#[path = "live/intruders.rs"]
+mod intruders;
+#[path = "live/links.rs"]
+mod links;
 #[path = "live/load.rs"]
 mod load;
 #[path = "live/manager.rs"]
@@ -63,11 +71,19 @@ mod patience;
 mod place;
 #[path = "live/profiles.rs"]
 mod profiles;
+#[path = "live/renewal.rs"]
+mod renewal;
+#[path = "live/sandbox.rs"]
+mod sandbox;
 #[path = "live/shared.rs"]
 mod shared;
+#[path = "live/surface.rs"]
+mod surface;
 #[path = "live/system.rs"]
 mod system;
 #[path = "live/trouble.rs"]
 mod trouble;
+#[path = "live/upkeep.rs"]
+mod upkeep;
 #[path = "live/ways.rs"]
 mod ways;

@@ -18,8 +18,11 @@ use std::path::PathBuf;
 use jiff::SignedDuration;
 use narwarden_forge::Rules;
 use narwardend::generations::{Link, scan};
+use narwardend::quarantine::Quarantine;
+use narwardend::state::admissions::{Admissions, BootId, Key, Outcome, Summary};
 use narwardend::state::atomic;
 use narwardend::state::pinned::{Loaded, Lost, Pinned, PinnedError};
+use narwardend::state::receipts::{Receipt, Receipts};
 use workplace::{NOW, Workplace};
 
 fn pin(place: &Workplace) -> Pinned {
@@ -158,13 +161,19 @@ fn state_that_was_taken_away_is_no_first_start() {
     pin(&place);
     let path = Pinned::path(&place.places);
     fs::remove_file(&path).unwrap();
+    // All of the state is gone, and what lies elsewhere shows that there was one.
+    let elsewhere = place.places.quarantine.join(".enrolled");
+    assert_eq!(sign(&place), elsewhere);
+    fs::remove_dir_all(&place.places.state).unwrap();
+    assert_eq!(sign(&place), elsewhere);
+    narwardend::state::prepare(&place.places).unwrap();
+    fs::remove_file(&elsewhere).unwrap();
     // Nothing else shows that there was one.
     assert!(matches!(Pinned::load(&place.places).unwrap(), Loaded::FirstStart));
     // An enrolment that lost its power is none.
     fs::write(place.places.state.join(".pinned.json.new"), "half").unwrap();
     assert!(matches!(Pinned::load(&place.places).unwrap(), Loaded::FirstStart));
 
-    fs::create_dir_all(&place.places.quarantine).unwrap();
     let signs = [
         place.places.state.join("receipts.head"),
         place.places.state.join("quarantine/system-1-x.json"),
@@ -317,4 +326,82 @@ fn a_first_start_pins_what_is_proposed() {
     let path = place.places.proposals.join("policy.toml");
     fs::set_permissions(path, Permissions::from_mode(0o666)).unwrap();
     assert!(matches!(Pinned::first(&place.places, NOW), Err(PinnedError::Proposal(_))));
+}
+
+#[test]
+fn a_host_that_lost_its_state_is_not_taken_for_a_new_one() {
+    let place = Workplace::new();
+    let Rules { trust, policy } = Rules::good();
+    propose(&place, "trust.toml", &trust);
+    propose(&place, "policy.toml", &policy);
+    let elsewhere = place.places.quarantine.join(".enrolled");
+    assert!(Pinned::first(&place.places, NOW).unwrap().is_some());
+    assert!(elsewhere.symlink_metadata().unwrap().is_file());
+    let quarantine = |pinned: &Pinned| {
+        let grandfathered = pinned.grandfathered();
+        Quarantine::new(&place.places, grandfathered, std::time::Duration::ZERO).list().unwrap()
+    };
+    assert_eq!(quarantine(&load(&place)), (Vec::new(), Vec::new()), "it is no generation");
+    // An older version left none, or somebody took it away: it is made again.
+    fs::remove_file(&elsewhere).unwrap();
+    load(&place);
+    fs::remove_dir_all(&place.places.state).unwrap();
+    assert_eq!(sign(&place), elsewhere);
+    let error = Pinned::first(&place.places, NOW).unwrap_err();
+    assert!(matches!(error, PinnedError::AlreadyPinned { .. }), "{error}");
+    // Root says so.
+    pin(&place);
+    load(&place);
+}
+
+#[test]
+fn what_a_daemon_without_rules_writes_is_no_sign_of_an_enrolment() {
+    let place = Workplace::new();
+    let state = |name: &str| place.places.state.join(name);
+    let first = || matches!(Pinned::load(&place.places).unwrap(), Loaded::FirstStart);
+    // As it starts, and as it is asked to run what it has no rules for.
+    let (mut receipts, _) = Receipts::open(&place.places).unwrap();
+    assert!(state("receipts.head").exists() && first());
+    let mut judge = |trust: &str| {
+        let receipt = Receipt {
+            verdict: "deny",
+            toplevel: "/nix/store/x".to_owned(),
+            trust: trust.to_owned(),
+            policy: trust.to_owned(),
+            boot: String::new(),
+            reasons: Vec::new(),
+        };
+        let next = receipts.next(NOW, &receipt).unwrap();
+        receipts.append(next).unwrap();
+        let boot = BootId::current().unwrap();
+        let key = Key {
+            toplevel: "/nix/store/x".to_owned(),
+            trust: trust.to_owned(),
+            policy: trust.to_owned(),
+            boot,
+        };
+        let (mut admissions, _) = Admissions::load(&place.places).unwrap();
+        admissions.record(Summary::new(key, NOW, Outcome::Denied, Vec::new())).unwrap();
+    };
+    judge("");
+    judge("");
+    fs::write(state(".receipts.head.new"), "half").unwrap();
+    assert!(first());
+    // The head of lines that are gone is a sign, and so is whatever cannot be read.
+    for (name, other) in
+        [("receipts.jsonl", ""), ("receipts.jsonl", "{"), ("admissions.json", "[]")]
+    {
+        let whole = fs::read(state(name)).unwrap();
+        fs::write(state(name), other).unwrap();
+        sign(&place);
+        fs::write(state(name), whole).unwrap();
+        assert!(first(), "control: {name}");
+    }
+    // One verdict by rules is one.
+    let before = fs::read(state("admissions.json")).unwrap();
+    judge("5d9cd9a0");
+    let head = sign(&place);
+    assert!(head.starts_with(&place.places.state));
+    fs::write(state("admissions.json"), before).unwrap();
+    assert_eq!(sign(&place), state("receipts.jsonl"));
 }

@@ -17,6 +17,7 @@ use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use narwarden_core::reason::Reason;
 use narwardend::state::admissions::{Admissions, BootId, Key, MOST, Outcome, Summary};
 use narwardend::state::atomic::{self, Stored};
 use narwardend::state::{Damage, Kept, StateError};
@@ -318,6 +319,52 @@ fn what_is_remembered_is_bounded() {
     assert!(size < (4 << 20) + 1000, "{size}");
     assert!(admissions.latest().count() > 400);
     assert_eq!(admissions.latest().next(), Some(&long(601)));
+}
+
+#[test]
+fn what_was_admitted_once_is_known_for_long() {
+    let place = Workplace::new();
+    let (mut admissions, _) = Admissions::load(&place.places).unwrap();
+    admissions.record(summary(1, Outcome::Admitted)).unwrap();
+    let by = admissions.last("/nix/store/1").unwrap().admitted_by();
+    assert!(by.is_some());
+    // By the same rules in the same boot the denial takes its place.
+    admissions.record(summary(1, Outcome::Denied)).unwrap();
+    admissions.record(summary(1, Outcome::Denied)).unwrap();
+    admissions.record(summary(2, Outcome::Denied)).unwrap();
+    for admissions in [&admissions, &Admissions::load(&place.places).unwrap().0] {
+        let last = admissions.last("/nix/store/1").unwrap();
+        assert_eq!((last.outcome, last.admitted_by()), (Outcome::Denied, by.clone()));
+        assert_eq!(admissions.last("/nix/store/2").unwrap().admitted_by(), None, "control");
+        assert!(admissions.last("/nix/store/3").is_none());
+    }
+    // Whoever has many others refused does not make it forgotten.
+    let path = place.places.state.join("admissions.json");
+    let mut many: Vec<_> = admissions.latest().cloned().collect();
+    many.reverse();
+    many.extend((3..MOST + 10).map(|number| summary(number, Outcome::Denied)));
+    atomic::write(&path, &serde_json::to_vec(&many).unwrap()).unwrap();
+    let (admissions, _) = Admissions::load(&place.places).unwrap();
+    assert_eq!(admissions.latest().count(), MOST);
+    assert_eq!(admissions.last("/nix/store/1").unwrap().admitted_by(), by);
+    assert!(admissions.last("/nix/store/2").is_none(), "control");
+    let latest = format!("/nix/store/{}", MOST + 9);
+    assert_eq!(admissions.latest().next().map(|it| it.key.toplevel.clone()), Some(latest));
+}
+
+#[test]
+fn the_reasons_of_a_denial_are_read_back() {
+    let finding = |severity: &str, reason: &str| serde_json::json!({ "severity": severity, "reason": reason });
+    let findings = vec![
+        finding("deny", "expired-key"),
+        finding("note", "content-drift"),
+        finding("deny", "nothing-known"),
+        serde_json::json!(7),
+        finding("deny", "metadata-drift"),
+    ];
+    let summary = Summary::new(key(1), NOW, Outcome::Denied, findings);
+    let reasons: Vec<_> = summary.reasons().collect();
+    assert_eq!(reasons, [Reason::ExpiredKey, Reason::MetadataDrift]);
 }
 
 #[test]

@@ -8,6 +8,18 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) const STATUS_HELP: &str = "\
+The first word:
+  READY     it answers, and looked at every generation
+  STARTING  it answers, and has not looked at every generation yet
+  DEGRADED  no trust set is pinned, or the journal is lost: nothing new is admitted
+
+Of each generation:
+  admitted       it may run
+  denied         it may not: narwarden log says why
+  pending        nothing is known of it yet, so it may not
+  grandfathered  it is older than the enrolment: kept, and not admitted by that
+  quarantined    it was denied and moved to where no boot loader looks
+
 Exit codes: 0 it does its work, 1 something it needs is missing, 3 it is not running";
 
 pub(crate) const LOG_EXAMPLES: &str = "\
@@ -17,7 +29,7 @@ Examples:
   narwarden log --verify-chain                                 is the record whole?
   narwarden log --verify-chain --state /mnt/var/lib/narwarden  of a disk that was taken out
 
-A chain that is whole can still have been cut off at its end, head and all: the journal has the digest of every
+A chain that is whole can still have been cut off at its end, head and all: the journal has the digest of every \
 verdict's receipt (NARWARDEN_RECEIPT), and a copy of the journal on another machine says what the last one was.
 
 Exit codes: 0 shown, or whole; 1 broken; 2 usage, or not root; 3 nothing could be read";
@@ -35,10 +47,10 @@ Examples:
   narwarden watch --for 10m    while a deployment runs elsewhere";
 
 pub(crate) const ACCEPT_EXAMPLES: &str = "\
-What is pinned stays in force until a change is accepted, whatever a generation brings in /etc/narwarden. The
+What is pinned stays in force until a change is accepted, whatever a generation brings in /etc/narwarden. The \
 difference is shown, and only what was shown is accepted: --digest names it where nobody is there to be asked.
 
-Exit codes: 0 accepted, or nothing to accept; 1 refused, or answered with no; 2 usage, or not root; 3 narwardend is
+Exit codes: 0 accepted, or nothing to accept; 1 refused, or answered with no; 2 usage, or not root; 3 narwardend is \
 not running";
 
 pub(crate) const OBSERVE_EXAMPLES: &str = "\
@@ -50,7 +62,7 @@ Examples:
 #[derive(Debug, Args)]
 pub(crate) struct SocketArguments {
     /// The warden's socket
-    #[arg(long, value_name = "PATH", default_value = SOCKET, value_hint = ValueHint::FilePath)]
+    #[arg(long, global = true, value_name = "PATH", default_value = SOCKET, value_hint = ValueHint::FilePath)]
     pub(crate) socket: PathBuf,
 }
 

@@ -148,7 +148,7 @@ events! {
         "More came than could be read. What was dropped was not let through unseen: links and marks are read again.",
         "if it comes back, look at what runs so many programs: journalctl -t narwardend";
     Quarantined, "quarantined", "d1beb6a86cbc48c5aae7b09a6d644bf8", Error,
-        "Quarantined {GENERATION}: {REASON}",
+        "Quarantined {GENERATION}: {DETAIL}",
         [Toplevel Generation Quarantined Reason Detail StorePath Action],
         "The link of a denied generation was moved to where no boot loader looks, and the profile leads to the last admitted one. Nothing was deleted.",
         "narwarden quarantine show {QUARANTINED}";

@@ -42,7 +42,7 @@ fields! {
     Chain, "CHAIN", "How the toplevel comes to need that path, from one name to the next.";
     Findings, "FINDINGS", "How many findings deny.";
     Action, "ACTION", "What was done about it: `allowed`, `refused`, `quarantined`, `alerted` or `kept`.";
-    EntryPoint, "ENTRY_POINT", "The file of the generation that was to be run, such as `activate`.";
+    EntryPoint, "ENTRY_POINT", "The file of the generation that was to be run, such as `activate`; its whole path where it has another name.";
     ProcessId, "PROCESS_ID", "The process that asked.";
     ProcessUid, "PROCESS_UID", "The user that the process belongs to.";
     ProcessExecutable, "PROCESS_EXECUTABLE", "The program that the process was running.";

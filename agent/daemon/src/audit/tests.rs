@@ -1,6 +1,7 @@
 use super::*;
 use crate::generations::scan;
 use crate::places::Places;
+use crate::state::receipts::Receipts;
 use narwarden_core::event::Priority as Urgency;
 use std::fs;
 use std::sync::mpsc::sync_channel;
@@ -50,10 +51,9 @@ impl Office {
         let kept = Arc::new(Kept::default());
         let clerk = Clerk {
             announce: Arc::<Kept>::clone(&kept),
-            receipts: Receipts::open(&places).unwrap().0,
+            ledger: Ledger::open(&places, Arc::<Kept>::clone(&kept)).0,
             admissions: Arc::new(Mutex::new(Admissions::load(&places).unwrap().0)),
             boot: BootId::current().unwrap(),
-            table: Table::default(),
             asks: sync_channel(8).0,
             subscribers: Subscribers::default(),
         };
@@ -74,7 +74,7 @@ fn denied() -> Decided {
     let detail = format!("unsigned /nix/store/{NAME}: no signature");
     let reason = Reason::Interrupted;
     let standing = Standing::Denied { reason, detail, decided: Timestamp::now() };
-    Decided { toplevel: toplevel(), report: None, standing }
+    Decided { toplevel: toplevel(), rules: None, report: None, standing }
 }
 
 #[test]
@@ -84,8 +84,8 @@ fn a_verdict_names_its_receipt_before_that_is_written() {
         office.clerk.record(&denied()).unwrap();
         let event = office.last();
         assert_eq!((event.kind(), event.value(Field::Action)), (EventKind::Denied, None));
-        let head = office.clerk.receipts.head();
-        assert_eq!(event.value(Field::Receipt), Some(head.digest.as_str()));
+        let head = Receipts::check(&office.places).head;
+        assert_eq!(event.value(Field::Receipt), head.as_deref());
         assert_eq!(office.receipts().len(), number);
     }
     // Lines cut off at the end, and the head with them: only the journal knows.
@@ -158,6 +158,14 @@ fn attempts_say_what_was_done_and_by_whom() {
     assert_eq!(event.value(Field::Reason), Some("unsigned"));
     assert_eq!(event.value(Field::StorePath), Some(toplevel().to_string().as_str()));
     assert_eq!(Event::new(EventKind::Activated).priority(), Urgency::Notice);
+    for (file, expected) in [
+        (format!("/mnt/nix/store/{NAME}/bin/apply"), "bin/apply"),
+        ("/tmp/link".to_owned(), "/tmp/link"),
+        (format!("/{NAME}"), &format!("/{NAME}")),
+    ] {
+        let event = tried(Some(&toplevel()), &Action::Allowed, Some(&file), who);
+        assert_eq!(event.value(Field::EntryPoint), Some(expected));
+    }
     // What nobody knows is said to be unknown, and is no stray.
     let who = Who { pid: 7, uid: None };
     let event = tried(None, &Action::Denied("x".into()), None, who);
@@ -194,7 +202,7 @@ fn notices_carry_what_they_promise() {
         id: crate::quarantine::Id::parse("system-1-20261122T120000Z").unwrap(),
         was: link.mark(),
         toplevel: Some(toplevel().to_string()),
-        reason: "unsigned".to_owned(),
+        reason: format!("unsigned /nix/store/{NAME}: no signature"),
         rejected: Timestamp::now(),
         state: crate::quarantine::State::Held,
     };
@@ -209,5 +217,7 @@ fn notices_carry_what_they_promise() {
         let event = notice.event();
         promised(&event);
         assert_eq!(event.kind(), kind);
+        let reason = (kind == EventKind::Quarantined).then_some("unsigned");
+        assert_eq!(event.value(Field::Reason), reason);
     }
 }

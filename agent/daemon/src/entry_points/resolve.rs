@@ -63,9 +63,15 @@ pub enum ResolveError {
         /// What is there.
         found: &'static str,
     },
-    /// It leads on for too long, or there are too many.
+    /// It leads on for too long.
     #[error("it leads through too many links or names")]
     TooManySteps,
+    /// There are more than are looked at.
+    #[error("there are more than {most} specialisations: narwarden looks at no more")]
+    TooManySpecialisations {
+        /// How many are looked at.
+        most: usize,
+    },
     /// The system refused.
     #[error("cannot {operation} it: {error}")]
     Io {

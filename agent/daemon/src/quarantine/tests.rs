@@ -1,3 +1,4 @@
+mod goal;
 mod host;
 mod power;
 mod race;
@@ -6,7 +7,6 @@ mod release;
 use super::*;
 use crate::generations::{Profile, scan};
 use host::{Host, NOW, because};
-use narwarden_core::store_path::StorePath;
 use std::fs;
 use std::os::unix::fs::symlink;
 
@@ -20,7 +20,7 @@ fn a_rejected_generation_is_moved_and_the_profile_goes_back() {
         moved.failures.is_empty() && moved.left.is_empty() && moved.remarks.is_empty(),
         "{moved:?}"
     );
-    assert_eq!(moved.restored, [(Profile::System, OsString::from("system-2-link"))]);
+    assert_eq!(moved.restored, [(Profile::System, Some(OsString::from("system-2-link")))]);
     let [record] = moved.records.as_slice() else { panic!("{moved:?}") };
     assert_eq!(record.id.as_str(), "system-3-20261001T120000Z");
     assert_eq!((record.reason.as_str(), &record.state), ("unsigned", &State::Held));
@@ -53,18 +53,18 @@ fn what_stays_where_it_is() {
     for rejection in &mut rejections {
         rejection.link.raw = OsString::from("something else");
     }
-    let moved = host.quarantine().reject(&rejections, Some(&host.good), NOW).unwrap();
+    let moved = host.quarantine().reject(&rejections, &host.restorable(), NOW).unwrap();
     assert_eq!(because(&moved), [LeftBecause::Changed; 2]);
     // Older than the enrolment, even if it is rejected.
     let old = scan(&host.places).links.into_iter().find(|it| it.path.ends_with("system-1-link"));
     let old = Rejection { link: old.unwrap(), reason: String::new() };
-    let moved = host.quarantine().reject(&[old], Some(&host.good), NOW).unwrap();
+    let moved = host.quarantine().reject(&[old], &host.restorable(), NOW).unwrap();
     assert_eq!(because(&moved), [LeftBecause::Grandfathered]);
     // What runs, or has a specialisation that runs.
     let rejections = host.rejections();
     let current = &host.places.running()[0];
     symlink(host.evil.to_string(), current).unwrap();
-    let moved = host.quarantine().reject(&rejections, Some(&host.good), NOW).unwrap();
+    let moved = host.quarantine().reject(&rejections, &host.restorable(), NOW).unwrap();
     assert_eq!(because(&moved), [LeftBecause::Running; 2]);
     fs::remove_file(current).unwrap();
     let child = host.old.to_string();
@@ -72,23 +72,28 @@ fn what_stays_where_it_is() {
     fs::create_dir(evil.join("specialisation")).unwrap();
     symlink(&child, evil.join("specialisation/child")).unwrap();
     symlink(&child, current).unwrap();
-    let moved = host.quarantine().reject(&rejections, Some(&host.good), NOW).unwrap();
+    let moved = host.quarantine().reject(&rejections, &host.restorable(), NOW).unwrap();
     assert_eq!(because(&moved), [LeftBecause::Running; 2]);
     fs::remove_file(current).unwrap();
-    // Nowhere to go back to.
-    let moved = host.quarantine().reject(&rejections, None, NOW).unwrap();
-    assert_eq!(because(&moved), [LeftBecause::NothingToRestore]);
-    let gone = StorePath::make("output:out", &[7; 32], "gone").unwrap();
-    let moved = host.quarantine().reject(&rejections, Some(&gone), NOW).unwrap();
-    assert_eq!(because(&moved), [LeftBecause::NothingToRestore]);
+    // Nowhere to go back to: what stayed is gone, and what is admitted is none of this profile's.
+    fs::remove_file(host.places.profiles.join("system-1-link")).unwrap();
+    let foreign = host.path("nixos-system-foreign");
+    host.link("system-profiles/other-1-link", &foreign.to_string());
+    let foreign = Restorable { admitted: [foreign].into(), ..Restorable::default() };
+    for nothing in [Restorable::default(), foreign] {
+        let moved = host.quarantine().reject(&rejections, &nothing, NOW).unwrap();
+        assert_eq!(because(&moved), [LeftBecause::NothingToRestore]);
+        assert_eq!(host.reads("system").as_deref(), Some("system-3-link"));
+        assert_eq!(host.reads("system-4-link"), None, "no link is made");
+    }
     // No link at all, and gone.
     fs::remove_file(host.places.profiles.join("system-3-link")).unwrap();
-    let moved = host.quarantine().reject(&rejections[1..], Some(&host.good), NOW).unwrap();
+    let moved = host.quarantine().reject(&rejections[1..], &host.restorable(), NOW).unwrap();
     assert_eq!(because(&moved), [LeftBecause::Gone]);
     fs::create_dir(host.places.profiles.join("system-3-link")).unwrap();
     let mut rejections = host.rejections();
     rejections.retain(|it| it.link.path.ends_with("system-3-link"));
-    let moved = host.quarantine().reject(&rejections, Some(&host.good), NOW).unwrap();
+    let moved = host.quarantine().reject(&rejections, &host.restorable(), NOW).unwrap();
     assert_eq!(because(&moved), [LeftBecause::NotALink]);
     assert_eq!(host.held(), []);
     assert_eq!(host.quarantine().recover(NOW).unwrap(), Recovered::default());
@@ -108,15 +113,4 @@ fn links_out_of_the_store_and_to_nothing_are_moved_too() {
     let targets: BTreeSet<_> = held.iter().map(|held| held.target.to_str().unwrap()).collect();
     assert!(targets.contains("/home/evil/toplevel"));
     assert!(held.iter().any(|it| it.id.as_str().starts_with("system-unnumbered-")));
-}
-
-#[test]
-fn a_generation_is_made_where_the_admitted_one_has_none() {
-    let host = Host::new();
-    fs::remove_file(host.places.profiles.join("system-2-link")).unwrap();
-    let moved = host.reject();
-    assert_eq!(moved.restored, [(Profile::System, OsString::from("system-4-link"))]);
-    assert_eq!(host.reads("system-4-link"), Some(host.good.to_string()));
-    assert_eq!(host.reads("system").as_deref(), Some("system-4-link"));
-    assert!(host.is_clean());
 }

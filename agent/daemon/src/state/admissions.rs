@@ -1,13 +1,16 @@
 //! What was decided, for those who ask later.
 //!
 //! History, nothing more: an [`Admission`](narwarden_core::verdict::Admission) is made by a verdict and cannot be
-//! read from a file, so nothing that stands here lets anything run. One file of state, replaced at each verdict;
-//! bounded by number and by size, the oldest out first.
+//! read from a file, so nothing that stands here lets anything run. What was admitted once is known from here, so
+//! that its link is left alone when nothing but the time or the rules speak against it. One file of state, replaced at
+//! each verdict; bounded by number and by size, the oldest out first, and before them those never admitted: whoever
+//! can have many toplevels refused cannot have an admission forgotten by that.
 
 use super::atomic::{self, Stored};
 use super::{Damage, StateError};
 use crate::places::Places;
 use jiff::Timestamp;
+use narwarden_core::reason::{Reason, Severity};
 use narwarden_core::store_path::StorePath;
 use narwarden_core::trust::RulesDigest;
 use serde::{Deserialize, Serialize};
@@ -16,7 +19,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-const FILE: &str = "admissions.json";
+pub(super) const FILE: &str = "admissions.json";
 /// How many verdicts are kept.
 pub const MOST: usize = 4096;
 /// How many bytes of findings one of them may have.
@@ -67,6 +70,19 @@ pub struct Summary {
     pub found: u64,
     /// The first of them, as in the report; as many as there is room for.
     pub findings: Vec<Value>,
+    /// By which rules the same toplevel was admitted before, where this verdict is none or another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<AdmittedBy>,
+}
+
+/// The rules that admitted a toplevel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdmittedBy {
+    /// The digest of the trust set.
+    pub trust: String,
+    /// The digest of the policy.
+    pub policy: String,
 }
 
 /// The verdicts that are remembered.
@@ -110,7 +126,30 @@ impl Summary {
             outcome,
             found,
             findings: findings.into_iter().take_while(fits).collect(),
+            before: None,
         }
+    }
+
+    /// By which rules the toplevel was admitted last, if it ever was.
+    #[must_use]
+    pub fn admitted_by(&self) -> Option<AdmittedBy> {
+        match self.outcome {
+            Outcome::Admitted => {
+                let Key { trust, policy, .. } = &self.key;
+                Some(AdmittedBy { trust: trust.clone(), policy: policy.clone() })
+            }
+            Outcome::Denied => self.before.clone(),
+        }
+    }
+
+    /// What it was refused for, as far as that was kept.
+    pub fn reasons(&self) -> impl Iterator<Item = Reason> {
+        let text = |finding: &Value, key: &str| {
+            finding.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        let denies = move |it: &&Value| text(it, "severity") == Severity::Deny.code();
+        let denials = self.findings.iter().filter(denies);
+        denials.filter_map(move |finding| Reason::from_code(&text(finding, "reason")))
     }
 }
 
@@ -198,7 +237,11 @@ impl Admissions {
         atomic::write(&self.path, body.as_bytes())
     }
 
-    fn remember(&mut self, summary: Summary) {
+    fn remember(&mut self, mut summary: Summary) {
+        // One that takes the place of an admission must not let it be forgotten.
+        if summary.outcome == Outcome::Denied && summary.before.is_none() {
+            summary.before = self.last(&summary.key.toplevel).and_then(Summary::admitted_by);
+        }
         if let Some(at) = self.entries.iter().position(|(it, _)| it.key == summary.key)
             && let Some((_, size)) = self.entries.remove(at)
         {
@@ -208,7 +251,10 @@ impl Admissions {
         self.entries.push_back((summary, size));
         self.size = self.size.saturating_add(size);
         while self.entries.len() > MOST || self.size > LARGEST {
-            let Some((_, size)) = self.entries.pop_front() else { break };
+            let newest = self.entries.len().saturating_sub(1);
+            let mut older = self.entries.iter().take(newest);
+            let out = older.position(|(it, _)| it.admitted_by().is_none()).unwrap_or(0);
+            let Some((_, size)) = self.entries.remove(out) else { break };
             self.size = self.size.saturating_sub(size);
         }
     }
@@ -217,6 +263,12 @@ impl Admissions {
     #[must_use]
     pub fn get(&self, key: &Key) -> Option<&Summary> {
         self.latest().find(|summary| summary.key == *key)
+    }
+
+    /// The last verdict on this toplevel, by whatever rules.
+    #[must_use]
+    pub fn last(&self, toplevel: &str) -> Option<&Summary> {
+        self.latest().find(|summary| summary.key.toplevel == toplevel)
     }
 
     /// The verdicts, the latest first.

@@ -73,6 +73,14 @@ pub fn read(path: &Path, limit: u64) -> Result<Stored, StateError> {
     }
 }
 
+/// What was written to `path`, if it is there and whole. Moves nothing.
+pub(super) fn peek(path: &Path, limit: u64) -> Option<Vec<u8>> {
+    match look(path, limit) {
+        Ok(Found::Bytes(bytes)) => body(path, &bytes).map(<[u8]>::to_vec),
+        Ok(Found::Nothing | Found::Other(_)) | Err(_) => None,
+    }
+}
+
 /// Moves what is at `path` aside.
 pub(crate) fn set_aside(path: &Path, found: String) -> Damage {
     let mut problem = format!("{MOST_KEPT} damaged versions are kept already");

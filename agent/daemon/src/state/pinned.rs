@@ -4,9 +4,11 @@
 //! [`Proposal`]; it counts when it is accepted, by the digest of the text that was shown. Both texts, the moment
 //! of enrolment and the links of the generations older than it are one file of state, so that there is never one
 //! without the other. Where that file is missing and anything else shows that there was one, this is no first
-//! start: nothing may be pinned by itself then.
+//! start: nothing may be pinned by itself then. One such sign lies outside of the state directory, so that a host
+//! that lost all of it is not taken for a new one.
 
 mod proposal;
+mod signs;
 
 pub use proposal::{Change, FirstProposal, Proposal, What};
 
@@ -21,7 +23,7 @@ use narwarden_core::trust::{RulesDigest, TrustSet};
 use narwarden_linux::trusted_file::TrustedFileError;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use thiserror::Error;
 
 /// The name of the file of state.
@@ -166,7 +168,7 @@ impl Pinned {
             Stored::Whole(body) => body,
             Stored::Damaged(damage) => return Ok(Loaded::Lost(Lost::Damaged(damage))),
             Stored::Absent => {
-                let sign = signs(places)?;
+                let sign = signs::find(places)?;
                 return Ok(
                     sign.map_or(Loaded::FirstStart, |sign| Loaded::Lost(Lost::Missing { sign }))
                 );
@@ -178,7 +180,9 @@ impl Pinned {
         if document.schema != SCHEMA {
             return Err(foreign(format!("it has schema {}", document.schema)));
         }
-        Ok(Loaded::Pinned(Box::new(Self::of(document)?)))
+        let pinned = Self::of(document)?;
+        signs::leave(places);
+        Ok(Loaded::Pinned(Box::new(pinned)))
     }
 
     /// Enrols: pins a first trust set and policy, and takes down which generations are older.
@@ -198,6 +202,7 @@ impl Pinned {
         let pinned = Self::unsaved(places, trust, policy, now)?;
         super::prepare(places)?;
         pinned.save(places)?;
+        signs::leave(places);
         Ok(pinned)
     }
 
@@ -314,27 +319,4 @@ impl Grandfathered {
 
 fn file(places: &Places) -> PathBuf {
     places.state.join(FILE)
-}
-
-/// What there only is on a host that was enrolled once: other state, damaged state, quarantined generations.
-fn signs(places: &Places) -> Result<Option<PathBuf>, StateError> {
-    for directory in [&places.state, &super::records(places), &places.quarantine] {
-        let entries = match std::fs::read_dir(directory) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(StateError::io("list", directory)(error)),
-        };
-        for entry in entries {
-            let path = entry.map_err(StateError::io("list", directory))?.path();
-            if path != super::records(places) && !is_unfinished(&path) {
-                return Ok(Some(path));
-            }
-        }
-    }
-    Ok(None)
-}
-
-/// An enrolment that lost its power half way leaves nothing but this.
-fn is_unfinished(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name == format!(".{FILE}.new").as_str())
 }

@@ -14,6 +14,10 @@ use std::io;
 use std::sync::PoisonError;
 use thiserror::Error;
 
+/// How many names a file has that no other store path shares: its own, and the one that `nix store optimise` gives it
+/// in `.links`.
+const UNSHARED: u64 = 2;
+
 /// How many failures are remembered.
 const MOST_SAID: usize = 1024;
 
@@ -67,7 +71,7 @@ impl Watcher {
 
     fn know_entry(&self, toplevel: &StorePath, entry: &EntryPoint) -> Result<(), LookError> {
         let elsewhere = entry.lies != Lies::Here;
-        if (elsewhere || entry.links > 1) && self.is_vital(entry.id) {
+        if (elsewhere || entry.links > UNSHARED) && self.is_vital(entry.id) {
             return Ok(());
         }
         let file = Identity::of(&entry.file)?;
@@ -86,7 +90,7 @@ impl Watcher {
     /// The program behind the entry points of toplevels, in a store path of its own.
     fn know_shared(&self, path: &StorePath) -> Result<(), LookError> {
         let program = entry_points::switch_program(&self.store, path)?;
-        if program.links > 1 && self.is_vital(program.id) {
+        if program.links > UNSHARED && self.is_vital(program.id) {
             return Ok(());
         }
         let loader = interpreter(reopen(&program)?.as_fd())?;

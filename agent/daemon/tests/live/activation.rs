@@ -87,9 +87,13 @@ pub(crate) fn shared_program(host: &mut Host) {
     let good = host.system.good.clone();
     let done = host.run("$T/activate; TOPLEVEL=$T $SWITCH switch", &good);
     assert!(!done.trace.contains("shared"), "{done:#?}");
-    // Nor for users who are none of root: in a user namespace of their own they would be.
+    // For users who could activate nothing with it, it is a program like any other; root in a user namespace is not one
+    // of them, nor who still has capabilities.
     let setup = "touch $TRACE; chmod 666 $TRACE; chmod 755 $DIR; ";
-    for user in ["setpriv --reuid 65534 --clear-groups", "unshare -Ur"] {
+    let user = "setpriv --reuid 65534 --clear-groups";
+    let done = host.run(&format!("{setup}{user} env $SWITCH --help"), &good);
+    assert!(done.trace.contains("shared --help"), "{done:#?}");
+    for user in [user, "unshare -Ur"] {
         let done = host.run(&format!("{setup}{user} $SWITCH --help"), &good);
         assert!(done.was_refused(), "{user}: {done:#?}");
     }

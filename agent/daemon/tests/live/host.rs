@@ -8,6 +8,7 @@ use crate::system::System;
 use narwarden_core::store_path::StorePath;
 use narwarden_forge::Rules;
 use serde_json::Value;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -38,6 +39,8 @@ pub(crate) struct Host {
     pub(crate) daemon: Option<Child>,
     /// What the shell that starts the daemon runs first.
     pub(crate) limits: &'static str,
+    /// Where another version of the daemon would lie.
+    pub(crate) successor: Option<PathBuf>,
 }
 
 impl Host {
@@ -55,6 +58,7 @@ impl Host {
             system,
             daemon: None,
             limits: "",
+            successor: None,
         };
         host.rules("");
         host
@@ -118,6 +122,8 @@ impl Host {
         };
         command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_narwardend"), "--root"]);
         command.arg(self.root()).arg("--journal").arg(self.directory.join("journal"));
+        command
+            .args(self.successor.iter().flat_map(|it| [OsStr::new("--successor"), it.as_os_str()]));
         command.env("NOTIFY_SOCKET", self.directory.join("manager")).current_dir(&self.directory);
         self.daemon = Some(command.stdin(input).spawn().unwrap());
     }
@@ -180,6 +186,20 @@ impl Host {
         let generations = status["generations"].as_array()?;
         let found = generations.iter().find(|it| it["toplevel"] == toplevel.to_string())?;
         found["standing"].as_str().map(str::to_owned)
+    }
+
+    /// How many files are known to activate something.
+    pub(crate) fn held_files(&self) -> u64 {
+        self.status()["marks"]["held_files"].as_u64().unwrap()
+    }
+
+    /// How often the journal was told this verdict on the toplevel.
+    pub(crate) fn verdicts(&self, word: &str, toplevel: &StorePath) -> usize {
+        let verdict = format!("NARWARDEN_EVENT={word}\n");
+        let about = format!("NARWARDEN_TOPLEVEL={toplevel}\n");
+        let entries = self.journal.as_ref().unwrap().entries();
+        let written = entries.iter().filter(|it| it.contains("NARWARDEN_RECEIPT="));
+        written.filter(|it| it.contains(&verdict) && it.contains(&about)).count()
     }
 
     /// A shell that runs `script` with `$T` standing for a toplevel.

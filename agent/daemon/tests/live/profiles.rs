@@ -13,7 +13,9 @@ fn profiles(host: &Host) -> PathBuf {
 fn quarantined(host: &Host) -> Vec<String> {
     let directory = host.root().join("nix/var/nix/gcroots/narwarden-quarantine");
     let entries = fs::read_dir(directory).into_iter().flatten();
-    entries.map(|it| fs::read_link(it.unwrap().path()).unwrap().display().to_string()).collect()
+    // Beside the links there is the sign that this host is enrolled.
+    let links = entries.filter_map(|it| fs::read_link(it.unwrap().path()).ok());
+    links.map(|it| it.display().to_string()).collect()
 }
 
 #[test]

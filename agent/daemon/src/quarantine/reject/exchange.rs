@@ -61,6 +61,15 @@ impl Directory {
         }
     }
 
+    /// Whether there is anything of that name.
+    pub(crate) fn exists(&self, name: &OsStr) -> Result<bool> {
+        match statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(errno) => Err(self.failed("look at", name)(errno)),
+        }
+    }
+
     /// Makes a link; one that says the same is as good.
     pub(crate) fn make(&self, name: &OsStr, target: &OsStr) -> Result<()> {
         match symlinkat(target, &self.fd, name) {
@@ -76,6 +85,15 @@ impl Directory {
             Ok(()) => self.sync(),
             Err(Errno::NOENT) => Ok(()),
             Err(errno) => Err(self.failed("remove", name)(errno)),
+        }
+    }
+
+    /// Removes the link `name` if it says `old`.
+    pub(crate) fn remove_if(&self, name: &OsStr, old: &OsStr) -> Result<()> {
+        match self.read(name)? {
+            Some(says) if says == old => self.remove(name),
+            None => Ok(()),
+            Some(_) => Err(QuarantineError::Unsettled { path: self.path.join(name) }),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::generations::{Bootable, Link, scan};
 use crate::places::Places;
-use crate::quarantine::{Held, LeftBecause, Moved, Quarantine, Rejection};
+use crate::quarantine::{Held, LeftBecause, Moved, Quarantine, Rejection, Restorable};
 use crate::state::pinned::{Grandfathered, Pinned};
 use jiff::Timestamp;
 use narwarden_core::store_path::StorePath;
@@ -73,8 +73,22 @@ impl Host {
         links.map(|link| Rejection { link, reason: "unsigned".to_owned() }).collect()
     }
 
+    /// The good one is admitted.
+    pub(super) fn restorable(&self) -> Restorable {
+        Restorable { admitted: [self.good.clone()].into(), ..Restorable::default() }
+    }
+
+    /// Makes a store path that is there.
+    pub(super) fn path(&self, name: &str) -> StorePath {
+        let hash = narwarden_core::hash::sha256(name.as_bytes());
+        let path = StorePath::make("output:out", &hash, name).unwrap();
+        let at = self.places.location.store_directory().join(path.base_name());
+        fs::create_dir_all(at).unwrap();
+        path
+    }
+
     pub(super) fn reject(&self) -> Moved {
-        self.quarantine().reject(&self.rejections(), Some(&self.good), NOW).unwrap()
+        self.quarantine().reject(&self.rejections(), &self.restorable(), NOW).unwrap()
     }
 
     pub(super) fn reads(&self, name: &str) -> Option<String> {

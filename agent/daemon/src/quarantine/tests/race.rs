@@ -87,7 +87,7 @@ fn a_profile_that_is_no_directory_of_its_own_is_not_changed() {
     let elsewhere = host.root.path().join("elsewhere");
     fs::rename(&host.places.profiles, &elsewhere).unwrap();
     symlink(&elsewhere, &host.places.profiles).unwrap();
-    let moved = host.quarantine().reject(&rejections, Some(&host.good), NOW).unwrap();
+    let moved = host.quarantine().reject(&rejections, &host.restorable(), NOW).unwrap();
     assert!(matches!(
         moved.failures.as_slice(),
         [(_, QuarantineError::Io { operation: "open", .. })]
@@ -110,7 +110,7 @@ fn a_profile_that_was_switched_meanwhile_is_left_alone() {
     let host = Host::new();
     let mut watch = after(Step::Recorded, || host.link("system", "system-1-link"));
     let rejections = host.rejections();
-    let moved = host.quarantine().reject_watched(&rejections, Some(&host.good), NOW, &mut watch);
+    let moved = host.quarantine().reject_watched(&rejections, &host.restorable(), NOW, &mut watch);
     let moved = moved.unwrap();
     assert!(
         matches!(moved.failures.as_slice(), [(_, QuarantineError::Unsettled { .. })]),
@@ -131,7 +131,7 @@ fn a_link_that_was_replaced_meanwhile_is_put_back() {
     let other = host.old.to_string();
     let mut watch = after(Step::Restored, || host.link("system-3-link", &other));
     let rejections = host.rejections();
-    let moved = host.quarantine().reject_watched(&rejections, Some(&host.good), NOW, &mut watch);
+    let moved = host.quarantine().reject_watched(&rejections, &host.restorable(), NOW, &mut watch);
     let moved = moved.unwrap();
     assert_eq!((because(&moved), moved.records.len()), (vec![LeftBecause::Changed], 0));
     assert_eq!(host.reads("system-3-link"), Some(other.clone()));
@@ -141,6 +141,6 @@ fn a_link_that_was_replaced_meanwhile_is_put_back() {
     let at = host.places.profiles.join("system-3-link");
     let mut watch = after(Step::Restored, || fs::remove_file(&at).unwrap());
     let rejections = host.rejections();
-    let moved = host.quarantine().reject_watched(&rejections, Some(&host.good), NOW, &mut watch);
+    let moved = host.quarantine().reject_watched(&rejections, &host.restorable(), NOW, &mut watch);
     assert_eq!(because(&moved.unwrap()), [LeftBecause::Gone]);
 }

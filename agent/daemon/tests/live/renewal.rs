@@ -1,0 +1,171 @@
+//! SIGHUP: another version of the daemon takes its place in the same process, and nobody notices. What cannot be one
+//! leaves the old one where it is.
+
+use crate::host::{Host, live, wait, wait_for};
+use rustix::process::{Pid, Signal, kill_process};
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::PathBuf;
+
+const SWITCH: &str = "$T/bin/switch-to-configuration switch";
+const DAEMON: &str = env!("CARGO_BIN_EXE_narwardend");
+
+/// Where the next version lies: on the file system that is watched, in a directory that is root's alone.
+fn place(host: &mut Host) -> PathBuf {
+    let directory = host.directory.join("sbin");
+    fs::create_dir(&directory).unwrap();
+    fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
+    let place = directory.join("narwardend");
+    host.successor = Some(place.clone());
+    place
+}
+
+/// Puts another file there, as an update does: the one that runs is not written to.
+fn put(place: &PathBuf, bytes: &[u8], mode: u32) {
+    let new = place.with_extension("new");
+    fs::write(&new, bytes).unwrap();
+    fs::set_permissions(&new, fs::Permissions::from_mode(mode)).unwrap();
+    fs::rename(new, place).unwrap();
+}
+
+fn pid(host: &Host) -> u32 {
+    host.daemon.as_ref().unwrap().id()
+}
+
+/// Which program it is, and its threads: those of another program are others.
+fn running(host: &Host) -> (PathBuf, BTreeSet<String>) {
+    let proc = PathBuf::from(format!("/proc/{}", pid(host)));
+    let tasks = fs::read_dir(proc.join("task")).unwrap();
+    let names = tasks.map(|it| it.unwrap().file_name().into_string().unwrap());
+    (fs::read_link(proc.join("exe")).unwrap(), names.collect())
+}
+
+/// SIGHUP, and that it is ready again.
+fn reload(host: &Host) {
+    let ready = host.manager.ready();
+    let pid = Pid::from_raw(pid(host).try_into().unwrap()).unwrap();
+    kill_process(pid, Signal::HUP).unwrap();
+    wait_for("READY=1", || host.manager.ready() > ready);
+}
+
+fn count(host: &Host, event: &str) -> usize {
+    let entries = host.journal.as_ref().unwrap().entries();
+    entries.iter().filter(|it| it.contains(&format!("NARWARDEN_EVENT={event}\n"))).count()
+}
+
+#[test]
+fn another_version_takes_over_without_a_gap() {
+    live("renewal::another_version_takes_over_without_a_gap", |host| {
+        let place = place(host);
+        let version = |number: u8| [fs::read(DAEMON).unwrap(), vec![number]].concat();
+        put(&place, &version(0), 0o555);
+        let (good, evil) = (host.system.good.clone(), host.system.evil.clone());
+        let unlinked = host.system.toplevel("evil-unlinked", None);
+        host.guard();
+        let before = running(host);
+        // Programs that are new each time, so that the gate is asked about each of them.
+        let others = "i=0; while [ ! -e $DIR/enough ]; do i=$((i+1)); cp /bin/true $DIR/p$i; \
+                      $DIR/p$i || echo $i >> $DIR/failed; rm $DIR/p$i; echo $i > $DIR/others; done";
+        // In the end, each attempt is refused; what ran leaves a line behind.
+        let attacks = "export TRACE=$DIR/ran; i=0; while [ ! -e $DIR/enough ]; do i=$((i+1)); \
+                       $T/activate; sh $T/activate; cat $T/dry-activate | sh; \
+                       $T/bin/switch-to-configuration switch; echo $i > $DIR/attacks; done 2>/dev/null";
+        let mut loops = [
+            host.shell(others, &good).spawn().unwrap(),
+            host.shell(attacks, &evil).spawn().unwrap(),
+            host.shell(&attacks.replace("DIR/attacks", "DIR/more"), &unlinked).spawn().unwrap(),
+        ];
+        let rounds = |host: &Host| -> Vec<u64> {
+            let read = |name: &&str| fs::read_to_string(host.directory.join(name)).ok();
+            let counts = ["others", "attacks", "more"];
+            counts
+                .iter()
+                .map(|it| read(it)?.trim().parse().ok())
+                .map(Option::unwrap_or_default)
+                .collect()
+        };
+        for number in 1..4 {
+            let all_went_on =
+                |since: &[u64]| rounds(host).iter().zip(since).all(|(now, then)| *now > then + 1);
+            let since = rounds(host);
+            wait_for("all of them at work", || all_went_on(&since));
+            reload(host);
+            let since = rounds(host);
+            wait_for("all of them at work after it", || all_went_on(&since));
+            assert_eq!(running(host).0, place, "round {number}");
+            put(&place, &version(number), 0o555);
+        }
+        fs::write(host.directory.join("enough"), "").unwrap();
+        loops.iter_mut().for_each(|it| assert!(wait(it, "the loops").success()));
+        assert!(host.daemon.as_mut().unwrap().try_wait().unwrap().is_none(), "the process ended");
+        let failed = fs::read_to_string(host.directory.join("failed"));
+        assert!(failed.is_err(), "of {:?}, others failed: {failed:?}", rounds(host));
+        let ran = fs::read_to_string(host.directory.join("ran"));
+        assert!(ran.is_err(), "of {:?}, these ran: {ran:?}", rounds(host));
+        assert!(running(host).1.is_disjoint(&{ before.1 }) || before.0 != place);
+        assert_eq!((count(host, "successor"), count(host, "successor-failed")), (3, 0));
+        wait_for("the good one", || host.run(SWITCH, &good).trace.contains("good wrapper"));
+    });
+}
+
+#[test]
+fn what_is_the_same_program_does_not_take_over() {
+    live("renewal::what_is_the_same_program_does_not_take_over", |host| {
+        let place = place(host);
+        symlink(DAEMON, &place).unwrap();
+        host.guard();
+        let before = running(host);
+        for _ in 0..3 {
+            reload(host);
+            assert_eq!(running(host), before);
+        }
+        assert_eq!((count(host, "successor"), count(host, "successor-failed")), (0, 0));
+        // Control: another file is another program, whatever is in it.
+        put(&place, &fs::read(DAEMON).unwrap(), 0o555);
+        reload(host);
+        assert_eq!((running(host).0, count(host, "successor")), (place, 1));
+    });
+}
+
+#[test]
+fn what_cannot_be_a_version_leaves_the_old_one_guarding() {
+    live("renewal::what_cannot_be_a_version_leaves_the_old_one_guarding", |host| {
+        let place = place(host);
+        let whole = fs::read(DAEMON).unwrap();
+        let short = &whole[..100];
+        let half = &whole[..whole.len() / 2];
+        let foreign = [&whole[..18], &[0xf3, 0x00], &whole[20..]].concat();
+        put(&place, b"#!/bin/sh\nexec sleep 1000\n", 0o555);
+        host.guard();
+        let before = running(host);
+        let (good, evil) = (host.system.good.clone(), host.system.evil.clone());
+        let mut failed = 0;
+        for (what, bytes, mode) in [
+            ("a script", &b"#!/bin/sh\nexec sleep 1000\n"[..], 0o555),
+            ("text", b"narwardend", 0o555),
+            ("nothing", b"", 0o555),
+            ("the beginning of a program", short, 0o555),
+            ("of another machine", &foreign, 0o555),
+            ("writable by its group", &whole, 0o775),
+            ("writable by all", &whole, 0o757),
+            ("not executable", &whole, 0o444),
+            ("half a program", half, 0o555),
+        ] {
+            put(&place, bytes, mode);
+            reload(host);
+            failed += 1;
+            assert_eq!(count(host, "successor-failed"), failed, "{what}");
+            assert_eq!(running(host), before, "{what}");
+            assert!(host.run(SWITCH, &evil).was_refused(), "{what}");
+            let done = host.run(SWITCH, &good);
+            assert!(done.trace.contains("good wrapper"), "{what}: {done:#?}");
+            let done = host.run("cp /bin/true $DIR/t; exec $DIR/t", &good);
+            assert!(done.status.success(), "{what}: {done:#?}");
+        }
+        // Control: a whole one, with the right mode.
+        put(&place, &whole, 0o555);
+        reload(host);
+        assert_eq!(running(host).0, place);
+    });
+}
