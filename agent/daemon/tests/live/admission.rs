@@ -62,7 +62,7 @@ fn at_the_deadline_it_is_refused_and_answered_the_next_time() {
 #[test]
 fn without_a_journal_nothing_is_admitted() {
     live("admission::without_a_journal_nothing_is_admitted", |host| {
-        host.guard();
+        host.guard_and_settle();
         let (good, later) = (host.system.good.clone(), unknown(host));
         host.journal = None;
         let done = host.run(SWITCH, &later);

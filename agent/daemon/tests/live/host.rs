@@ -142,6 +142,16 @@ impl Host {
         wait_for("the admission", || self.standing(&good).as_deref() == Some("admitted"));
     }
 
+    /// Guards, and waits until the good one has run by the verdict that stays: one from before everything was known is
+    /// made once more.
+    pub(crate) fn guard_and_settle(&mut self) {
+        self.guard();
+        let good = self.system.good.clone();
+        let done = self.run("$T/bin/switch-to-configuration switch", &good);
+        assert!(done.trace.contains("good wrapper"), "{done:#?}");
+        wait_for("the end of it", || self.status()["pending"] == serde_json::json!([]));
+    }
+
     /// kill(2) with SIGKILL, and nothing is left of it.
     pub(crate) fn kill(&mut self) {
         let Some(mut daemon) = self.daemon.take() else { return };

@@ -111,7 +111,6 @@ fn a_thousand_generations_do_not_keep_anybody_waiting() {
 }
 
 #[test]
-#[ignore = "a link that leads to one in quarantine is not put right"]
 fn a_profile_that_follows_its_link_too_late_is_put_right() {
     live("profiles::a_profile_that_follows_its_link_too_late_is_put_right", |host| {
         host.guard();

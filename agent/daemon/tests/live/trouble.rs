@@ -39,7 +39,8 @@ fn assert_only_new_ones_are_refused(host: &mut Host, word: &str) -> StorePath {
     assert!(done.was_refused(), "{done:#?}");
     assert!(host.run(SWITCH, &evil).was_refused());
     let done = host.run(SWITCH, &good);
-    assert!(done.trace.contains("good wrapper"), "{done:#?}");
+    let entries = host.journal.as_ref().unwrap().entries();
+    assert!(done.trace.contains("good wrapper"), "{done:#?} {entries:#?}");
     later
 }
 
@@ -54,7 +55,7 @@ fn assert_undamaged_by_a_restart(host: &mut Host) {
 fn a_verdict_that_does_not_fit_on_the_disk_admits_nothing() {
     live("trouble::a_verdict_that_does_not_fit_on_the_disk_admits_nothing", |host| {
         let state = small_state(host);
-        host.guard();
+        host.guard_and_settle();
         let filler = state.join("filler");
         let full = fs::write(&filler, vec![b'x'; 1 << 20]).unwrap_err();
         assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
@@ -71,7 +72,7 @@ fn a_verdict_that_does_not_fit_on_the_disk_admits_nothing() {
 fn a_state_directory_that_takes_no_files_admits_nothing() {
     const NAME: &str = "trouble::a_state_directory_that_takes_no_files_admits_nothing";
     live_on_ext4(NAME, |host| {
-        host.guard();
+        host.guard_and_settle();
         // What is open already can be written to, so that half of a verdict is written down.
         let state = host.root().join("var/lib/narwarden");
         let chattr = |flag: &str| {
@@ -109,7 +110,7 @@ fn a_start_without_a_writable_state_directory_admits_nothing() {
 fn a_locked_database_admits_nothing_and_is_read_again() {
     live("trouble::a_locked_database_admits_nothing_and_is_read_again", |host| {
         host.rules("[gate]\ndeadline = \"1s\"");
-        host.guard();
+        host.guard_and_settle();
         let later = unknown(host, "later");
         host.lock_database();
         let (good, evil) = (host.system.good.clone(), host.system.evil.clone());
