@@ -72,21 +72,23 @@ fn another_version_takes_over_without_a_gap() {
         let attacks = "export TRACE=$DIR/ran; i=0; while [ ! -e $DIR/enough ]; do i=$((i+1)); \
                        $T/activate; sh $T/activate; cat $T/dry-activate | sh; \
                        $T/bin/switch-to-configuration switch; echo $i > $DIR/attacks; done 2>/dev/null";
+        let unnoticed = others.replace("$DIR/p$i", "$DIR/q$i").replace("DIR/others", "DIR/too");
         let mut loops = [
             host.shell(others, &good).spawn().unwrap(),
+            host.shell(&unnoticed, &good).spawn().unwrap(),
             host.shell(attacks, &evil).spawn().unwrap(),
             host.shell(&attacks.replace("DIR/attacks", "DIR/more"), &unlinked).spawn().unwrap(),
         ];
         let rounds = |host: &Host| -> Vec<u64> {
             let read = |name: &&str| fs::read_to_string(host.directory.join(name)).ok();
-            let counts = ["others", "attacks", "more"];
+            let counts = ["others", "too", "attacks", "more"];
             counts
                 .iter()
                 .map(|it| read(it)?.trim().parse().ok())
                 .map(Option::unwrap_or_default)
                 .collect()
         };
-        for number in 1..4 {
+        for number in 1..7 {
             let all_went_on =
                 |since: &[u64]| rounds(host).iter().zip(since).all(|(now, then)| *now > then + 1);
             let since = rounds(host);
@@ -107,8 +109,33 @@ fn another_version_takes_over_without_a_gap() {
         // The new one is held to as little as the old one was, and what it needs it has.
         assert_confined(host);
         assert_ne!(running(host), before);
-        assert_eq!((count(host, "successor"), count(host, "successor-failed")), (3, 0));
+        assert_eq!((count(host, "successor"), count(host, "successor-failed")), (6, 0));
         wait_for("the good one", || host.run(SWITCH, &good).trace.contains("good wrapper"));
+    });
+}
+
+#[test]
+fn who_waits_while_it_takes_over_is_refused_and_not_forgotten() {
+    live("renewal::who_waits_while_it_takes_over_is_refused_and_not_forgotten", |host| {
+        let place = place(host);
+        host.guard();
+        let later = host.system.toplevel("good-later", None);
+        host.system.sign(&later);
+        host.lock_database();
+        let script = "export TRACE=$DIR/ran; exec $T/activate";
+        let mut waiting = [0; 3].map(|_| host.shell(script, &later).spawn().unwrap());
+        wait_for("it", || host.status()["pending"].to_string().contains(later.base_name()));
+        put(&place, &fs::read(DAEMON).unwrap(), 0o555);
+        reload(host);
+        assert_eq!(running(host).0, place);
+        for child in &mut waiting {
+            assert!(!wait(child, "an activation that waited").success());
+        }
+        assert!(!host.directory.join("ran").exists());
+        host.unlock_database();
+        let journal = host.journal.as_ref().unwrap();
+        assert!(journal.has(&["NARWARDEN_EVENT=held-orphan-denied\n"]));
+        wait_for("the next try", || host.run("$T/activate", &later).trace.contains("good-later"));
     });
 }
 

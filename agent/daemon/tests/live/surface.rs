@@ -55,11 +55,20 @@ fn a_long_chain_of_specialisations_is_only_refused() {
     });
 }
 
-/// Writes a toplevel at its place as Nix does: a lock, a directory, its files one by one, their times, no lock.
-fn write_in_place(at: &Path) {
+/// By what the daemon can know that a path is whole.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Last {
+    Times,
+    Lock,
+}
+
+/// Writes a toplevel at its place as Nix does: a lock, a directory, its files one by one, their times, no lock; and
+/// one of the last two is missing. What comes between is when the directory is looked at.
+fn write_in_place(at: &Path, last: Last, between: impl FnOnce()) {
     let lock = at.with_extension("05.lock");
     fs::write(&lock, "").unwrap();
     fs::create_dir(at).unwrap();
+    between();
     for directory in ["bin", "libexec"] {
         fs::create_dir(at.join(directory)).unwrap();
     }
@@ -69,10 +78,12 @@ fn write_in_place(at: &Path) {
     }
     symlink("../libexec/stc", at.join("bin/switch-to-configuration")).unwrap();
     fs::write(at.join("nixos-version"), "26.05").unwrap();
+    if last == Last::Lock {
+        return fs::remove_file(lock).unwrap();
+    }
     let mut touch = Command::new("find");
     touch.arg(at).args(["-depth", "-exec", "touch", "-hd@1", "{}", "+"]);
     assert!(touch.status().unwrap().success());
-    fs::remove_file(lock).unwrap();
 }
 
 #[test]
@@ -89,22 +100,30 @@ fn a_toplevel_that_is_written_in_place_is_shut() {
             "cd $T/libexec && ./stc test",
             "sh < $T/libexec/stc",
         ];
-        write_in_place(&at);
+        write_in_place(&at, Last::Lock, || {});
         for script in scripts {
             assert!(host.run(script, &evil).trace.contains("evil"), "control: {script}");
         }
         fs::remove_dir_all(&at).unwrap();
         host.guard();
-        for round in 0..5 {
+        for (round, last) in [Last::Times, Last::Lock, Last::Times, Last::Lock].iter().enumerate() {
             let known = host.held_files();
-            write_in_place(&at);
-            wait_for("the look at it", || host.held_files() >= known + 2);
+            let mut marker = None;
+            write_in_place(&at, *last, || {
+                // What comes to the store later is looked at later.
+                marker = Some(host.system.toplevel(&format!("marker-{round}"), None));
+                wait_for("a look", || host.held_files() >= known + 4);
+            });
+            let marker = marker.unwrap();
+            wait_for("the look at it", || host.held_files() >= known + 6);
             for script in scripts {
                 let done = host.run(script, &evil);
-                assert!(done.was_refused(), "{round}: {script}: {done:#?}");
+                assert!(done.was_refused(), "{last:?}: {script}: {done:#?}");
             }
             fs::remove_dir_all(&at).unwrap();
-            wait_for("it to be forgotten", || host.held_files() <= known);
+            host.system.forge.change(&marker, |at| fs::remove_dir_all(at)).unwrap();
+            let _ = fs::remove_file(at.with_extension("05.lock"));
+            wait_for("them to be forgotten", || host.held_files() <= known);
         }
     });
 }
