@@ -152,9 +152,16 @@ impl Table {
     pub fn set_flaw(&self, toplevel: &StorePath, flaw: Option<String>) {
         let mut inner = self.lock();
         match flaw {
-            Some(flaw) => inner.flaws.insert(toplevel.clone(), flaw.into()),
-            None => inner.flaws.remove(toplevel),
-        };
+            Some(flaw) => {
+                inner.flaws.insert(toplevel.clone(), flaw.into());
+                if matches!(inner.toplevels.get(toplevel), Some(Standing::Admitted { .. })) {
+                    inner.forget(toplevel);
+                }
+            }
+            None => {
+                inner.flaws.remove(toplevel);
+            }
+        }
     }
 
     /// Whether the program is one that the shared program can be given to.
@@ -213,6 +220,14 @@ impl Table {
         let mut guard = self.lock();
         let inner = &mut *guard;
         let Begun { toplevel, rules, epoch, entry_points } = begun;
+        let standing = match (standing, inner.flaws.get(&toplevel)) {
+            (Standing::Admitted { .. }, Some(flaw)) => Standing::Denied {
+                reason: Reason::TooLarge,
+                detail: flaw.to_string(),
+                decided: Timestamp::now(),
+            },
+            (standing, _) => standing,
+        };
         if inner.rules != Some(rules) || inner.epoch != epoch {
             return;
         }

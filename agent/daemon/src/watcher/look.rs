@@ -37,8 +37,12 @@ impl Watcher {
             Ok(Role::Toplevel) => self.know(path).map(|()| Looked::Toplevel),
             Ok(Role::SwitchProgram) => self.know_shared(path).map(|()| Looked::Toplevel),
             Ok(Role::Other) => {
-                self.table.forget_path(path);
-                self.queue.cancel(path);
+                // Only what was a toplevel and is gone is broken off: a link may lead to what never was one, and that
+                // has to be said in a verdict.
+                if self.table.is_known(path) {
+                    self.table.forget_path(path);
+                    self.queue.cancel(path);
+                }
                 Ok(Looked::NoToplevel)
             }
             Err(error) => Err(error.into()),
