@@ -19,7 +19,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         QuarantineCommand::Release(name) => {
             let _: Value = client.call("QuarantineRelease", named(&name.name))?;
             format!(
-                "released {}: it is judged like any other, and may be moved again\n",
+                "released {}: it stays in its profile from now on; it runs only if it is admitted\n",
                 harmless(&name.name)
             )
         }

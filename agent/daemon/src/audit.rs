@@ -230,6 +230,12 @@ impl Audit for Clerk {
         }
     }
 
+    fn begin(&mut self, toplevel: &StorePath) {
+        let event = Event::new(EventKind::VerificationStarted).with(Field::Toplevel, toplevel);
+        // Nothing depends on it.
+        let _ = self.announce.announce(&event);
+    }
+
     fn unprotected(&mut self, toplevel: &StorePath, error: &TempRootError) {
         let what = format!("{toplevel} is not kept from the garbage collector: {error}");
         self.announce.notice(&Notice::Failed { what });
@@ -298,7 +304,7 @@ pub fn attempts(announce: &dyn Announce, attempts: &Receiver<Attempt>) {
         let event = attempt_event(&attempt);
         let bucket = match &attempt.action {
             Action::Allowed => &mut allowed,
-            Action::Denied(_) | Action::WouldDeny(_) => &mut refused,
+            Action::Denied(_) | Action::Late(_) | Action::WouldDeny(_) => &mut refused,
         };
         if bucket.take(Instant::now()) {
             if left_out > 0 {
@@ -310,12 +316,15 @@ pub fn attempts(announce: &dyn Announce, attempts: &Receiver<Attempt>) {
         } else {
             left_out += 1;
         }
-        let Action::Denied(why) = &attempt.action else { continue };
+        let (Action::Denied(why) | Action::Late(why)) = &attempt.action else { continue };
         if let (Some(tty), true) = (attempt.process.tty(), terminal.take(Instant::now())) {
+            let next = match event.value(Field::StorePath) {
+                Some(_) => event.next_step(),
+                None => "narwarden status".to_owned(),
+            };
             let text = format!(
-                "narwarden: refused to activate {}\r\n  {why}\r\n  next: {}\r\n",
+                "narwarden: refused to activate {}\n  {why}\n  next: {next}\n",
                 event.value(Field::Toplevel).unwrap_or("?"),
-                event.next_step()
             );
             let _ = tell(tty, &text);
         }
@@ -339,6 +348,7 @@ fn tried(toplevel: Option<&StorePath>, action: &Action, file: Option<&str>, who:
     let (kind, done, why) = match action {
         Action::Allowed => (EventKind::Activated, Done::Allowed, None),
         Action::Denied(why) => (EventKind::Denied, Done::Refused, Some(why)),
+        Action::Late(_) => (EventKind::AnsweredByDeadline, Done::Refused, None),
         Action::WouldDeny(why) => (EventKind::WouldDeny, Done::Allowed, Some(why)),
     };
     let unknown = || "?".to_owned();

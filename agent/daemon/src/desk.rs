@@ -4,7 +4,7 @@ mod answers;
 
 use crate::audit::{Announce, JournalVoice, Subscribers};
 use crate::engine::{Queue, RulesCell};
-use crate::gate::{Ask, Settings, Stats};
+use crate::gate::{Ask, Scans, Settings, Stats};
 use crate::generations::Link;
 use crate::mode::{Ended, Mode};
 use crate::places::Places;
@@ -52,6 +52,8 @@ pub struct Desk {
     pub asks: SyncSender<Ask>,
     /// The last listing.
     pub links: Arc<RwLock<Vec<Link>>>,
+    /// Whether everything was looked at once.
+    pub scans: Arc<Scans>,
     /// What of the state was damaged.
     pub damage: Arc<Mutex<Vec<String>>>,
 }
@@ -84,6 +86,11 @@ impl Desk {
         }
         // Nothing depends on it.
         let _ = self.journal.announce(&event);
+        let old = self.pinned.get().map_or(0, |pinned| pinned.grandfathered().len());
+        if old > 0 {
+            let event = Event::new(EventKind::Grandfathered).with(Field::Count, old);
+            let _ = self.journal.announce(&event);
+        }
         let _ = self.reread(None);
     }
 

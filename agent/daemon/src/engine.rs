@@ -72,6 +72,8 @@ pub trait Audit: Send {
     fn record(&mut self, decided: &Decided) -> io::Result<()>;
     /// What to do once it counts.
     fn settle(&mut self, toplevel: &StorePath, report: Option<&Report>);
+    /// A verification begins.
+    fn begin(&mut self, toplevel: &StorePath);
     /// The garbage collector may take the closure away while it is being verified.
     fn unprotected(&mut self, toplevel: &StorePath, error: &TempRootError);
 }
@@ -98,6 +100,7 @@ impl Engine {
     /// Verifies until the queue is closed.
     pub fn run(&self, audit: &mut dyn Audit) {
         while let Some((toplevel, progress)) = self.queue.next() {
+            audit.begin(&toplevel);
             // Its references are kept with it. What is collected all the same is missing, and that denies.
             let root = TempRoot::hold(&self.places, std::slice::from_ref(&toplevel), COLLECTOR);
             if let Err(error) = &root {

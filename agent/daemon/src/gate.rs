@@ -239,7 +239,7 @@ impl Gate {
         }
         if one.since.elapsed() >= self.settings.deadline() {
             let why = format!("{why}, and the deadline is over: run it again in a moment");
-            return self.refuse(one, toplevel, why.into(), passed);
+            return self.answer_no(one, toplevel, Action::Late(why.into()));
         }
         if waiting.len() >= MOST_WAITING {
             return self.refuse(one, toplevel, "too many activations at once".into(), passed);
@@ -259,8 +259,11 @@ impl Gate {
             passed.admit(&one.request);
             return self.let_through(one, toplevel, Action::WouldDeny(why));
         }
-        let waited = one.since.elapsed();
-        let attempt = Attempt::of(&one.request, toplevel, Action::Denied(why), waited);
+        self.answer_no(one, toplevel, Action::Denied(why));
+    }
+
+    fn answer_no(&self, one: Waiting, toplevel: Option<StorePath>, action: Action) {
+        let attempt = Attempt::of(&one.request, toplevel, action, one.since.elapsed());
         self.stats.denied();
         let _ = one.request.deny();
         self.report(attempt);

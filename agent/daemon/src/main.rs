@@ -76,7 +76,7 @@ fn main() -> anyhow::Result<()> {
     let (rules, damage) = (RulesCell::default(), Arc::new(Mutex::new(Vec::new())));
     let loaded = load(&places, &journal, &damage);
     if let Some(pinned) = &loaded {
-        settings.mode.set(pinned_mode(pinned, Timestamp::now()));
+        settings.mode.set_policy(pinned_mode(pinned, Timestamp::now()));
         rules.put(pinned.rulebook().clone(), &table);
     }
     let (asks, asked) = sync_channel::<Ask>(4096);
@@ -154,6 +154,7 @@ fn main() -> anyhow::Result<()> {
         subscribers: Arc::clone(&subscribers),
         asks: asks.clone(),
         links: Arc::clone(&links),
+        scans: Arc::clone(&scans),
         damage: Arc::clone(&damage),
     });
     if let Some(loaded) = loaded {
@@ -232,7 +233,7 @@ fn groups(
         }
         *place = Some(group);
     }
-    let made = || "cannot make a fanotify group (CAP_SYS_ADMIN, and Linux 5.15 or newer)";
+    let made = || "cannot make a fanotify group (CAP_SYS_ADMIN, and Linux 6.0 or newer)";
     let watch = watch.map_or_else(Group::watch, Ok).with_context(made)?;
     Ok((watch, hold.map_or_else(Group::hold, Ok).with_context(made)?))
 }

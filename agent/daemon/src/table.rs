@@ -195,10 +195,16 @@ impl Table {
         }
     }
 
-    /// How many files are known.
+    /// How many files are asked about each time that somebody opens them.
     #[must_use]
-    pub fn files(&self) -> usize {
-        self.lock().files.len()
+    pub fn held(&self, now: Timestamp) -> usize {
+        let inner = self.lock();
+        let is_held = |role: &&Role| {
+            let mut owners = role.owners.iter();
+            role.shared.is_some()
+                || owners.all(|owner| inner.answer_with_covering(owner, now) != Answer::Admitted)
+        };
+        inner.files.values().filter(is_held).count()
     }
 
     /// What is known of a toplevel and the rest of its closure, before it is judged by `rules`.

@@ -77,7 +77,7 @@ impl Group {
     /// was killed could not be followed by the one that is to answer what the other group holds.
     ///
     /// # Errors
-    /// `EPERM` without `CAP_SYS_ADMIN`, `EINVAL` before Linux 5.15, `EMFILE` with too many groups.
+    /// `EPERM` without `CAP_SYS_ADMIN`, `EINVAL` before Linux 5.15 (marks need 6.0), `EMFILE` with too many groups.
     pub fn watch() -> io::Result<Self> {
         Self::new(InitFlags::FAN_CLASS_PRE_CONTENT)
     }

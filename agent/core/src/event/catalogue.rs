@@ -83,7 +83,7 @@ events! {
         "if this was not you: narwarden status shows both digests; compare them with your own files";
     RulesProposed, "rules-proposed", "3542878059f94b21b4cf5d37bcc80db2", Warning,
         "{FILE} differs from what is pinned: {WHAT} is not taken over by itself",
-        [What File Difference TrustDigest PolicyDigest Error],
+        [What File Difference TrustDigest PolicyDigest CallerPid Error],
         "A generation or an administrator brought another file. The pinned one stays in force until somebody accepts the change.",
         "narwarden {WHAT} accept shows the difference and takes it over";
     RulesAccepted, "rules-accepted", "fe9d655414c64762a58985dc838d38d4", Critical,
@@ -155,7 +155,7 @@ events! {
     QuarantineReleased, "quarantine-released", "7ae926859110459093e9b8ec61ce68cf", Warning,
         "Released from quarantine: {QUARANTINED}",
         [Quarantined Toplevel Generation CallerPid],
-        "The link is back in the profile. It is judged like any other, and may be moved again.",
+        "The link is back in the profile and stays there, whatever is thought of it. It is judged like any other, and not admitted by this.",
         "";
     QuarantineDropped, "quarantine-dropped", "5f91b297f7134dd4bbbab5ba2ab27d25", Notice,
         "Dropped from quarantine: {QUARANTINED}",
@@ -199,7 +199,7 @@ events! {
         "";
     Grandfathered, "grandfathered", "8ee9d182ea084bcd989c81948fb7c54b", Notice,
         "{COUNT} generations are older than the enrolment: kept, and not admitted",
-        [Count Generation Until],
+        [Count],
         "They were there before anything could be judged. They stay where they are, are never quarantined, and are admitted only if they pass.",
         "narwarden status lists them";
     Trouble, "trouble", "23a4640926c44269bc9f7e4da210bdb1", Error,
@@ -221,5 +221,5 @@ events! {
         "narwardend was not replaced by {FILE}: {ERROR}",
         [File Error],
         "Another program is on disk than the one that runs, and it could not be started in its place. The one that runs goes on.",
-        "systemctl restart narwardend";
+        "put a program there that works, then systemctl reload narwardend";
 }

@@ -29,6 +29,7 @@ impl Warden for Desk {
         let connected = self.journal.is_connected();
         let damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let state = match (&pinned, connected) {
+            (Some(_), true) if !self.scans.is_all_known() => wire::State::Starting,
             (Some(_), true) => wire::State::Ready,
             (None, _) | (_, false) => wire::State::Degraded,
         };
@@ -45,7 +46,7 @@ impl Warden for Desk {
             policy: pinned
                 .as_ref()
                 .map(|pinned| wire::Policy { digest: pinned.policy_digest().to_string() }),
-            marks: wire::Marks { held_files: self.table.files() as u64, watched_filesystems: 1 },
+            marks: wire::Marks { held_files: self.table.held(now) as u64, watched_filesystems: 1 },
             generations: self.generations(),
             generations_omitted: 0,
             pending: self.queue.pending().iter().map(ToString::to_string).collect(),
@@ -173,18 +174,30 @@ impl Warden for Desk {
             return Err(Refusal::refused("no such time"));
         };
         let until = *until;
+        if let Mode::Observe { until: later, .. } = self.settings.mode.policy(now)
+            && later >= until
+        {
+            let why = format!("the policy itself observes until {later}, which is longer");
+            return Err(Refusal::refused(why));
+        }
         let event = Event::new(EventKind::ObserveStarted)
             .with(Field::Until, until)
             .with(Field::Why, reason)
             .with(Field::Mode, "observe");
         // Said before it holds: who cannot be heard may not let others through.
         self.say(&event, caller)?;
-        self.settings.mode.set(mode);
+        self.settings.mode.set_operator(mode);
         Ok(until)
     }
 
     fn end_observe(&self, caller: Caller) -> Result<(), Refusal> {
-        self.settings.mode.set(Mode::Enforce);
+        self.settings.mode.set_operator(Mode::Enforce);
+        if let Mode::Observe { until, .. } = self.settings.mode.policy(Timestamp::now()) {
+            return Err(Refusal::refused(format_args!(
+                "the policy itself observes until {until}: write mode = \"enforce\" in policy.toml, then \
+                 narwarden policy accept"
+            )));
+        }
         let event = Event::new(EventKind::ObserveEnded).with(Field::Mode, "enforce");
         self.say(&event, caller)
     }
@@ -242,7 +255,7 @@ impl Warden for Desk {
             .with(Field::What, what.word())
             .with(Field::TrustDigest, accepted.trust().digest())
             .with(Field::PolicyDigest, accepted.policy_digest());
-        self.settings.mode.set(pinned_mode(&accepted, now));
+        self.settings.mode.set_policy(pinned_mode(&accepted, now));
         self.put(accepted);
         self.say(&event, caller)
     }
@@ -263,7 +276,7 @@ impl Warden for Desk {
             .with(Field::TrustVersion, pinned.trust().version())
             .with(Field::TrustDigest, trust_digest)
             .with(Field::PolicyDigest, policy_digest);
-        self.settings.mode.set(pinned_mode(&pinned, Timestamp::now()));
+        self.settings.mode.set_policy(pinned_mode(&pinned, Timestamp::now()));
         self.put(pinned);
         self.say(&event, caller)
     }

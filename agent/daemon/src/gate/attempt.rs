@@ -29,6 +29,8 @@ pub enum Action {
     Allowed,
     /// Refused, and why.
     Denied(Arc<str>),
+    /// Refused, since there was no verdict before the deadline, and what is waited for.
+    Late(Arc<str>),
     /// Let it run although it would have been refused: the mode is observe.
     WouldDeny(Arc<str>),
 }

@@ -41,7 +41,9 @@ fn at_the_deadline_it_is_refused_and_answered_the_next_time() {
         assert!(done.was_refused(), "verifying should outlast the deadline: {done:#?}");
         let good = host.system.good.clone();
         let journal = host.journal.as_ref().unwrap();
-        wait_for("the event", || journal.has(&["the deadline is over", later.base_name()]));
+        wait_for("the event", || {
+            journal.has(&["NARWARDEN_EVENT=answered-by-deadline", later.base_name()])
+        });
         let pending = || host.status()["pending"].to_string().contains(later.base_name());
         assert!(pending(), "the work goes on");
         host.unlock_database();
