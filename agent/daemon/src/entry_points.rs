@@ -43,8 +43,11 @@ pub const NAMES: [&str; 8] = [
 /// The program that the wrappers of all generations run, in its own store path.
 const SWITCH: &str = "bin/switch-to-configuration";
 
-/// How many specialisations are looked at.
+/// How many specialisations a toplevel may have; with more it is refused.
 const MOST_SPECIALISATIONS: usize = 256;
+
+/// How many are looked at all the same, so that the rest of them is shut too.
+const MOST_LOOKED_AT: usize = 1 << 14;
 
 /// What a store path is to the gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,13 +178,20 @@ pub fn entry_points(store: impl AsFd, toplevel: &StorePath) -> Result<Surface, R
         }
         for name in specialisations(&store, toplevel, &prefix, &mut surface)? {
             specialisations_seen += 1;
-            if specialisations_seen > MOST_SPECIALISATIONS {
-                surface.refused.push(too_many(name));
+            if specialisations_seen == MOST_SPECIALISATIONS + 1 {
+                surface.refused.push(too_many(name.clone()));
+            }
+            if specialisations_seen > MOST_LOOKED_AT {
                 return Ok(surface);
             }
             match resolve(&store, toplevel, &name) {
-                Ok(found) if found.owner == *toplevel => ahead.push(format!("{name}/")),
-                Ok(found) => surface.specialisations.push(found.owner),
+                Ok(Found { owner, inside, .. })
+                    if inside.is_empty() && role(&store, owner.base_name())? == Role::Toplevel =>
+                {
+                    surface.specialisations.push(owner);
+                }
+                // In here, or anywhere else: it is run by this name.
+                Ok(_) => ahead.push(format!("{name}/")),
                 Err(error) => surface.refuse(name, error)?,
             }
         }
@@ -307,9 +317,9 @@ fn specialisations(
         // Nix would not make such a name, nor a system so many: whoever did has to say so to an operator.
         if text.is_none() {
             surface.refused.push(Refused { name: whole, error: ResolveError::TooManySteps });
-            break;
+            continue;
         }
-        if names.len() >= MOST_SPECIALISATIONS {
+        if names.len() > MOST_LOOKED_AT {
             surface.refused.push(too_many(place));
             break;
         }

@@ -5,12 +5,14 @@
 //! digests of the rules that hold. Every lock is held for the time of a lookup; nobody waits for anything while
 //! holding it.
 
+mod closures;
 mod identity;
 mod standing;
 
-pub use identity::{Identity, Looked, Role, Shared};
+pub use identity::{Identity, Known, Looked, Role, Shared};
 pub use standing::{Answer, RulesInForce, Standing};
 
+use closures::{Closure, Closures};
 use jiff::Timestamp;
 use narwarden_core::reason::Reason;
 use narwarden_core::store_path::StorePath;
@@ -30,6 +32,7 @@ pub struct Begun {
     /// The entry points of the toplevel and of those that its closure holds, its specialisations: what is proven of
     /// it is proven of them.
     entry_points: HashMap<StorePath, BTreeSet<Identity>>,
+    closure: Closure,
 }
 
 /// Why nothing may be made bootable now: another generation would be with it.
@@ -52,6 +55,9 @@ struct Inner {
     owned: HashMap<StorePath, BTreeSet<Identity>>,
     /// Toplevels, and the admitted ones whose closure they were proven with.
     covered: HashMap<StorePath, BTreeSet<StorePath>>,
+    closures: Closures,
+    /// Toplevels with entry points that lie in other store paths.
+    leading: BTreeSet<StorePath>,
     /// Programs that can be given the shared program to run: its ELF interpreters.
     loaders: BTreeSet<FileId>,
     /// Toplevels of which not everything that activates could be told.
@@ -84,10 +90,12 @@ impl Inner {
         self.epoch += 1;
         self.toplevels.clear();
         self.covered.clear();
+        self.closures.clear();
     }
 
     fn forget(&mut self, toplevel: &StorePath) {
         self.toplevels.remove(toplevel);
+        self.closures.remove(toplevel);
         self.covered.retain(|_, covering| {
             covering.remove(toplevel);
             !covering.is_empty()
@@ -122,10 +130,16 @@ impl Table {
 
     /// Makes an entry point of `toplevel` known. One that was not there when the toplevel was admitted is not what
     /// was admitted: it is decided afresh.
-    pub fn know_entry_point(&self, file: Identity, toplevel: StorePath) {
+    pub fn know_entry_point(&self, file: Identity, toplevel: StorePath, known: Known) {
         let mut guard = self.lock();
         let inner = &mut *guard;
-        if !inner.files.entry(file).or_default().owners.insert(toplevel.clone()) {
+        let role = inner.files.entry(file).or_default();
+        let (set, other) = match known {
+            Known::ByInode => (&mut role.owners, &mut role.meant),
+            Known::ByPath => (&mut role.meant, &mut role.owners),
+        };
+        let moved = other.remove(&toplevel);
+        if !set.insert(toplevel.clone()) || moved {
             return;
         }
         for admitted in inner.covered.remove(&toplevel).into_iter().flatten() {
@@ -135,6 +149,38 @@ impl Table {
             inner.forget(&toplevel);
         }
         inner.owned.entry(toplevel).or_default().insert(file);
+    }
+
+    /// The file is no entry point of `toplevel` after all: it is a part of what was admitted or runs.
+    pub fn disown(&self, file: Identity, toplevel: &StorePath) {
+        let mut guard = self.lock();
+        let inner = &mut *guard;
+        if let Some(role) = inner.files.get_mut(&file) {
+            role.owners.remove(toplevel);
+            role.meant.remove(toplevel);
+            if role.is_none() {
+                inner.files.remove(&file);
+            }
+        }
+        // The toplevel stays known, with no file that it owns.
+        inner.owned.entry(toplevel.clone()).or_default().remove(&file);
+    }
+
+    /// Notes that entry points of `toplevel` lie in other store paths.
+    pub fn leads_elsewhere(&self, toplevel: &StorePath) {
+        self.lock().leading.insert(toplevel.clone());
+    }
+
+    /// The toplevels of which that was noted.
+    #[must_use]
+    pub fn leading(&self) -> Vec<StorePath> {
+        self.lock().leading.iter().cloned().collect()
+    }
+
+    /// Whether the path is in the closure of something admitted: its files are what was signed.
+    #[must_use]
+    pub fn is_in_admitted_closure(&self, path: &StorePath) -> bool {
+        self.lock().closures.contain(path)
     }
 
     /// Makes the program that entry points lead to known.
@@ -185,10 +231,12 @@ impl Table {
         inner.forget(toplevel);
         inner.covered.remove(toplevel);
         inner.flaws.remove(toplevel);
+        inner.leading.remove(toplevel);
         for file in files {
             if let Some(role) = inner.files.get_mut(&file) {
                 role.owners.remove(toplevel);
-                if role.owners.is_empty() && role.shared.is_none() {
+                role.meant.remove(toplevel);
+                if role.is_none() {
                     inner.files.remove(&file);
                 }
             }
@@ -202,7 +250,9 @@ impl Table {
         let is_held = |role: &&Role| {
             let mut owners = role.owners.iter();
             role.shared.is_some()
-                || owners.all(|owner| inner.answer_with_covering(owner, now) != Answer::Admitted)
+                || !role.owners.is_empty()
+                    && owners
+                        .all(|owner| inner.answer_with_covering(owner, now) != Answer::Admitted)
         };
         inner.files.values().filter(is_held).count()
     }
@@ -216,8 +266,14 @@ impl Table {
     ) -> Begun {
         let inner = self.lock();
         let of = |path: &StorePath| inner.owned.get(path).map(|it| (path.clone(), it.clone()));
-        let entry_points = closure.chain([toplevel]).filter_map(of).collect();
-        Begun { toplevel: toplevel.clone(), rules, epoch: inner.epoch, entry_points }
+        let paths: Vec<&StorePath> = closure.chain([toplevel]).collect();
+        Begun {
+            toplevel: toplevel.clone(),
+            rules,
+            epoch: inner.epoch,
+            entry_points: paths.iter().copied().filter_map(of).collect(),
+            closure: Closure::of(paths.into_iter()),
+        }
     }
 
     /// Enters what was decided; by other rules than those in force, or about other files than are there now, it is
@@ -225,7 +281,7 @@ impl Table {
     pub fn decide(&self, begun: Begun, standing: Standing) {
         let mut guard = self.lock();
         let inner = &mut *guard;
-        let Begun { toplevel, rules, epoch, entry_points } = begun;
+        let Begun { toplevel, rules, epoch, entry_points, closure } = begun;
         let standing = match (standing, inner.flaws.get(&toplevel)) {
             (Standing::Admitted { .. }, Some(flaw)) => Standing::Denied {
                 reason: Reason::TooLarge,
@@ -249,6 +305,7 @@ impl Table {
                 for path in entry_points.into_keys().filter(|path| *path != toplevel) {
                     inner.covered.entry(path).or_default().insert(toplevel.clone());
                 }
+                inner.closures.insert(toplevel.clone(), closure);
             }
             Standing::Denied { .. } => inner.forget(&toplevel),
         }

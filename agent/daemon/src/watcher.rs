@@ -59,7 +59,7 @@ pub struct Watcher {
     /// What the running system consists of.
     pub vital: Mutex<Vital>,
     /// What was said already of files that cannot be guarded.
-    pub said: Mutex<BTreeSet<(StorePath, String)>>,
+    pub said: Mutex<BTreeSet<(String, String)>>,
     /// What was ever admitted.
     pub admissions: Arc<Mutex<Admissions>>,
     /// What is remembered of the links.
@@ -119,6 +119,10 @@ impl Watcher {
                 Ask::Decide(path) => self.queue.want(path, Urgency::Waited),
                 Ask::Settled(path) => {
                     self.look(&path);
+                    // What was proven with it is nobody's entry point any more.
+                    for leading in self.table.leading() {
+                        self.look(&leading);
+                    }
                     scan = true;
                 }
             }

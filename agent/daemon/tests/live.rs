@@ -57,6 +57,8 @@ mod host;
 mod inodes;
 #[path = "live/intruders.rs"]
 mod intruders;
+#[path = "live/leads.rs"]
+mod leads;
 #[path = "live/links.rs"]
 mod links;
 #[path = "live/load.rs"]

@@ -68,6 +68,9 @@ impl Gate {
             && process.executable().is_some_and(|program| self.settings.may_read(program));
         match role {
             Some(_) if reads => Decision::Pass,
+            Some(Role { meant, .. }) if hint.as_ref().is_some_and(|hint| meant.contains(hint)) => {
+                self.activation(meant, hint, *scan.get_or_insert_with(|| self.ask_scan()))
+            }
             Some(Role { shared: Some(_), .. }) if passed.came_through(request, process) => {
                 Decision::Pass
             }
@@ -75,6 +78,8 @@ impl Gate {
                 self.activation(owners, hint, *scan.get_or_insert_with(|| self.ask_scan()))
             }
             Some(Role { shared: Some(shared), .. }) => self.shared(shared, request, process),
+            // By this name it is a part of the system that runs. By the other it is asked about, so it is not ignored.
+            Some(Role { meant, .. }) if !meant.is_empty() => Decision::Pass,
             // It was held for a reason that is not known yet.
             Some(_) | None if *from == Origin::Hold && !self.scans.is_all_known() => {
                 Decision::wait(Ask::Scan, None, "narwardend has just started")

@@ -68,6 +68,8 @@ fn what_stays_where_it_is() {
     assert_eq!(because(&moved), [LeftBecause::Running; 2]);
     fs::remove_file(current).unwrap();
     let child = host.old.to_string();
+    let old = host.places.location.store_directory().join(host.old.base_name());
+    fs::write(old.join("nixos-version"), "26.05").unwrap();
     let evil = host.places.location.store_directory().join(host.evil.base_name());
     fs::create_dir(evil.join("specialisation")).unwrap();
     symlink(&child, evil.join("specialisation/child")).unwrap();

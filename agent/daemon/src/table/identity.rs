@@ -33,10 +33,29 @@ impl Identity {
 /// What a file that activates is. With equal contents and `nix store optimise`, it may be all of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Role {
-    /// The toplevels that it is an entry point of.
+    /// The toplevels that it is an entry point of, by whatever name.
     pub owners: BTreeSet<StorePath>,
+    /// The toplevels that it is an entry point of where the path says so: with other names it is a file of the system
+    /// that runs.
+    pub meant: BTreeSet<StorePath>,
     /// Whether the entry points of many toplevels lead to it.
     pub shared: Option<Shared>,
+}
+
+impl Role {
+    /// Whether it is none after all.
+    pub(super) fn is_none(&self) -> bool {
+        self.owners.is_empty() && self.meant.is_empty() && self.shared.is_none()
+    }
+}
+
+/// Whether a file is known as an entry point by its inode, or only together with its path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// By its inode.
+    ByInode,
+    /// Where the path says so, too.
+    ByPath,
 }
 
 /// The program that the entry points of many toplevels lead to.

@@ -3,7 +3,7 @@
 use super::Watcher;
 use crate::audit::Notice;
 use crate::entry_points::{self, EntryPoint, Lies, ResolveError, Role};
-use crate::table::{Answer, Identity, Looked, Shared};
+use crate::table::{Answer, Identity, Known, Looked, Shared};
 use jiff::Timestamp;
 use narwarden_core::store_path::StorePath;
 use narwarden_linux::elf::interpreter;
@@ -54,13 +54,24 @@ impl Watcher {
     /// Says once what could not be guarded: it is tried again all the time.
     fn fail(&self, path: &StorePath, error: &dyn std::fmt::Display) {
         let error = error.to_string();
+        if self.is_news(path.base_name(), &error) {
+            self.announce.notice(&Notice::MarksFailed { path, error });
+        }
+    }
+
+    fn say_news(&self, what: &str, error: &dyn std::fmt::Display) {
+        let error = error.to_string();
+        if self.is_news(what, &error) {
+            self.announce.notice(&Notice::Failed { what: format!("{what}: {error}") });
+        }
+    }
+
+    fn is_news(&self, about: &str, error: &str) -> bool {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         if said.len() >= MOST_SAID {
             said.clear();
         }
-        if said.insert((path.clone(), error.clone())) {
-            self.announce.notice(&Notice::MarksFailed { path, error });
-        }
+        said.insert((about.to_owned(), error.to_owned()))
     }
 
     fn know(&self, toplevel: &StorePath) -> Result<(), LookError> {
@@ -74,20 +85,31 @@ impl Watcher {
     }
 
     fn know_entry(&self, toplevel: &StorePath, entry: &EntryPoint) -> Result<(), LookError> {
-        let elsewhere = entry.lies != Lies::Here;
-        if (elsewhere || entry.links > UNSHARED) && self.is_vital(entry.id) {
-            return Ok(());
-        }
         let file = Identity::of(&entry.file)?;
-        self.table.know_entry_point(file, toplevel.clone());
-        let Some(role) = self.table.role(file) else { return Ok(()) };
-        let admitted = role.shared.is_none()
-            && self.table.answer(&role.owners, Timestamp::now()) == Answer::Admitted;
-        // Others may have good reasons to read what lies among their own files.
-        if admitted || elsewhere {
-            Ok(self.marks.release(entry.file.as_fd())?)
-        } else {
-            Ok(self.marks.hold(entry.file.as_fd())?)
+        let open = entry.file.as_fd();
+        match &entry.lies {
+            // It may be anybody's program: unless it is a part of what was proven, root may not run it, and others may
+            // have good reasons to read it.
+            Lies::In(owner) => {
+                self.table.leads_elsewhere(toplevel);
+                if self.table.is_in_admitted_closure(owner) || self.is_essential(entry.id) {
+                    self.table.disown(file, toplevel);
+                } else {
+                    self.table.know_entry_point(file, toplevel.clone(), Known::ByInode);
+                }
+                Ok(self.marks.release(open)?)
+            }
+            Lies::Here if entry.links > UNSHARED && self.is_vital(entry.id) => {
+                self.table.know_entry_point(file, toplevel.clone(), Known::ByPath);
+                Ok(self.marks.release(open)?)
+            }
+            Lies::Here => {
+                self.table.know_entry_point(file, toplevel.clone(), Known::ByInode);
+                let Some(role) = self.table.role(file) else { return Ok(()) };
+                let admitted = role.shared.is_none()
+                    && self.table.answer(&role.owners, Timestamp::now()) == Answer::Admitted;
+                if admitted { Ok(self.marks.release(open)?) } else { Ok(self.marks.hold(open)?) }
+            }
         }
     }
 
@@ -95,7 +117,8 @@ impl Watcher {
     fn know_shared(&self, path: &StorePath) -> Result<(), LookError> {
         let program = entry_points::switch_program(&self.store, path)?;
         if program.links > UNSHARED && self.is_vital(program.id) {
-            return Ok(());
+            // The shell under another name, or so: nobody goes without it.
+            return Ok(self.marks.release(program.file.as_fd())?);
         }
         let loader = interpreter(reopen(&program)?.as_fd())?;
         let kind = match loader {
@@ -109,9 +132,23 @@ impl Watcher {
         Ok(self.marks.hold(program.file.as_fd())?)
     }
 
+    /// Whether the file is one of those that the running system consists of, as far as the database says.
     fn is_vital(&self, file: FileId) -> bool {
         let mut vital = self.vital.lock().unwrap_or_else(PoisonError::into_inner);
-        vital.contains(file, &self.places, &self.store)
+        match vital.contains(file, &self.places, &self.store) {
+            Ok(found) => found,
+            Err(error) => {
+                // Another look finds out; until then, what the running system cannot do without is known.
+                self.say_news("the closure of the running system", &error);
+                vital.is_essential(file, &self.places, &self.store)
+            }
+        }
+    }
+
+    /// Whether the running system could not go on without the file.
+    fn is_essential(&self, file: FileId) -> bool {
+        let mut vital = self.vital.lock().unwrap_or_else(PoisonError::into_inner);
+        vital.is_essential(file, &self.places, &self.store)
     }
 }
 

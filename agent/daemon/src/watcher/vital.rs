@@ -8,7 +8,7 @@ use crate::entry_points::{essential, is_entry_point};
 use crate::places::Places;
 use narwarden_core::store_path::StorePath;
 use narwarden_linux::file_id::FileId;
-use narwarden_store::{Database, Target};
+use narwarden_store::{Database, DatabaseError, Target};
 use rustix::fd::AsFd;
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt as _;
@@ -16,44 +16,70 @@ use std::path::Path;
 
 /// How many files are looked at; a system has some hundred thousand.
 const MOST: usize = 1 << 22;
-/// An executable file: any of the bits of chmod(2).
-const EXECUTABLE: u32 = 0o111;
 
-/// The executable files of the closures of the system that runs and the one that was booted.
+/// The files of the closures of the system that runs and the one that was booted.
 #[derive(Debug, Default)]
 pub struct Vital {
+    /// Of which systems the rest is known.
     systems: Vec<StorePath>,
-    files: BTreeSet<FileId>,
+    essential: BTreeSet<FileId>,
+    /// All of their closures, as far as the database says; looked for when somebody first asks.
+    files: Option<BTreeSet<FileId>>,
 }
 
 impl Vital {
-    /// Whether the file is one of them. They are looked for when somebody first asks, and again when another system
-    /// runs.
-    pub(super) fn contains(&mut self, file: FileId, places: &Places, store: impl AsFd) -> bool {
+    /// Whether the file is one of them. That is as good as the database, so it says only that others need the file.
+    ///
+    /// # Errors
+    /// When the closures cannot be told; the next one who asks looks again.
+    pub(super) fn contains(
+        &mut self,
+        file: FileId,
+        places: &Places,
+        store: impl AsFd,
+    ) -> Result<bool, DatabaseError> {
+        self.keep_up(places, store);
+        if self.files.is_none() {
+            let mut files = Files(self.essential.clone());
+            for system in &self.systems {
+                files.add(system, places)?;
+            }
+            self.files = Some(files.0);
+        }
+        Ok(self.files.as_ref().is_some_and(|files| files.contains(&file)))
+    }
+
+    /// Whether the running system could not go on without it.
+    pub(super) fn is_essential(&mut self, file: FileId, places: &Places, store: impl AsFd) -> bool {
+        self.keep_up(places, store);
+        self.essential.contains(&file)
+    }
+
+    /// Begins anew when another system runs.
+    fn keep_up(&mut self, places: &Places, store: impl AsFd) {
         let systems: Vec<StorePath> = places
             .running()
             .iter()
             .filter_map(|link| Target::parse(&link_target(link)?).resolve(&places.location).ok())
             .collect();
-        if systems != self.systems || self.files.is_empty() {
-            // Should the database be of no use, these are the files without which nothing goes on.
-            self.files = essential(places, store);
-            for system in &systems {
-                self.add(system, places);
-            }
-            self.systems = systems;
+        if systems != self.systems || self.essential.is_empty() {
+            *self = Self { systems, essential: essential(places, store), files: None };
         }
-        self.files.contains(&file)
     }
+}
 
-    fn add(&mut self, system: &StorePath, places: &Places) {
-        let Ok(closure) = Database::at(&places.location).closure(system) else { return };
+struct Files(BTreeSet<FileId>);
+
+impl Files {
+    fn add(&mut self, system: &StorePath, places: &Places) -> Result<(), DatabaseError> {
+        let closure = Database::at(&places.location).closure(system)?;
         let store = places.location.store_directory();
         let roots = closure.value.claims().map(|(_, claim)| store.join(claim.path.base_name()));
         let mut looked_at = 0;
         for root in roots {
             self.walk(&root, &mut looked_at);
         }
+        Ok(())
     }
 
     fn walk(&mut self, root: &Path, looked_at: &mut usize) {
@@ -67,8 +93,8 @@ impl Vital {
             if found.is_dir() {
                 let entries = std::fs::read_dir(&path).into_iter().flatten();
                 ahead.extend(entries.filter_map(Result::ok).map(|entry| entry.path()));
-            } else if found.is_file() && found.mode() & EXECUTABLE != 0 && !activates(root, &path) {
-                self.files.insert(FileId { device: found.dev(), inode: found.ino() });
+            } else if found.is_file() && !activates(root, &path) {
+                self.0.insert(FileId { device: found.dev(), inode: found.ino() });
             }
         }
     }

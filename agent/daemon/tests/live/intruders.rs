@@ -33,9 +33,10 @@ fn program(host: &mut Host) -> StorePath {
     add(host, "coreutils-9", &[("bin/true", Tree::executable(bytes))])
 }
 
-/// The system that runs, with the program in its closure.
+/// The system that runs, with the program among those that everybody uses.
 fn run_with(host: &mut Host, program: &StorePath) {
-    let running = host.system.toplevel_with("running", None, &[], &[program]);
+    let link = [("sw/bin/true", Tree::symlink(format!("{program}/bin/true")))];
+    let running = host.system.toplevel_with("running", None, &link, &[program]);
     fs::create_dir_all(host.root().join("run")).unwrap();
     symlink(running.to_string(), host.root().join("run/current-system")).unwrap();
 }

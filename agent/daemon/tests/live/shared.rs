@@ -50,8 +50,10 @@ fn assert_runs(host: &mut Host, running: &StorePath, script: &str) {
 #[test]
 fn the_shell_of_the_host_is_never_held() {
     live("shared::the_shell_of_the_host_is_never_held", |host| {
-        let (running, _) = optimised(host, "sw/bin/sh");
+        let (running, copy) = optimised(host, "sw/bin/sh");
         host.guard();
+        // By the name of an entry point it is one all the same.
+        assert!(host.run("exec $T/activate -c 'echo evil >> $TRACE'", &copy).was_refused());
         let evil = host.system.evil.clone();
         assert_runs(host, &running, "exec $T/sw/bin/sh -c 'echo it ran >> $TRACE'");
         // What only a toplevel has stays shut.
