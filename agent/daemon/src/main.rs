@@ -61,6 +61,8 @@ struct Arguments {
 const BUSY_JOURNAL: Duration = Duration::from_millis(500);
 
 fn main() -> anyhow::Result<()> {
+    // First of all: a predecessor that became this program left SIGHUP blocked, and every thread has to be like that.
+    narwarden_linux::signals::hold_back_hangups().context("cannot hold back SIGHUP")?;
     let arguments = Arguments::parse();
     narwarden_linux::limits::raise_open_file_limit();
     let running = Running::now().context("cannot tell which program this is")?;
