@@ -72,7 +72,7 @@ fn main() -> anyhow::Result<()> {
     let journal = Journal::at(&arguments.journal, BUSY_JOURNAL).context("cannot make a socket")?;
     let journal = Arc::new(JournalVoice::new(journal));
     let announce = || -> Arc<dyn Announce> { Arc::<JournalVoice>::clone(&journal) };
-    let (watch, hold) = groups(inherited, &journal)?;
+    let ((watch, watch_is), (hold, hold_is)) = groups(inherited, &journal)?;
     let table = Table::default();
     let settings = Arc::new(Settings::new(ModeCell::new(Mode::Enforce)));
     let (rules, damage) = (RulesCell::default(), Arc::new(Mutex::new(Vec::new())));
@@ -118,11 +118,12 @@ fn main() -> anyhow::Result<()> {
     let store = open_store(&places.location.store_directory())
         .with_context(|| format!("cannot open {}", places.location.store_directory().display()))?;
     let guarded = std::fs::File::open(places.location.store_directory())?;
-    watch.watch_filesystem(guarded.as_fd()).context("cannot watch the store's file system")?;
-    notifier.store_fd(HOLD, hold.as_fd()).context("cannot hand the group to systemd")?;
-    notifier
-        .wait_until_handled(Duration::from_secs(5))
-        .context("systemd did not take the group")?;
+    let watched = watch.watch_filesystem(guarded.as_fd());
+    watch_is.needs(watched, "cannot watch the store's file system", &journal)?;
+    let stored = notifier.store_fd(HOLD, hold.as_fd());
+    hold_is.needs(stored, "cannot hand the group to systemd", &journal)?;
+    let taken = notifier.wait_until_handled(Duration::from_secs(5));
+    hold_is.needs(taken, "systemd did not take the group", &journal)?;
 
     // From here on, no thread can do more than its work asks for.
     let enforced = confine(&places, &arguments.journal, notifier.socket());
@@ -216,11 +217,39 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> anyhow::Result<()>
     spawned.map(drop).with_context(|| format!("cannot start the thread {name}"))
 }
 
-/// The groups that a predecessor left behind, with their orphans denied, or new ones.
+/// Where a group comes from.
+#[derive(Clone, Copy)]
+enum Provenance {
+    /// From a predecessor, with all that was done for it.
+    Inherited,
+    /// Made just now.
+    New,
+}
+
+impl Provenance {
+    /// What a new group is nothing without was done for an inherited one before: to end would be worse than to go on.
+    fn needs(
+        self,
+        done: std::io::Result<()>,
+        what: &'static str,
+        journal: &JournalVoice,
+    ) -> anyhow::Result<()> {
+        match (self, done) {
+            (_, Ok(())) => Ok(()),
+            (Self::New, Err(error)) => Err(error).context(what),
+            (Self::Inherited, Err(error)) => {
+                trouble(journal, what, &error);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The groups that a predecessor left behind, with their orphans denied, or new ones: to watch, and to hold.
 fn groups(
     inherited: Vec<(String, OwnedFd)>,
     journal: &JournalVoice,
-) -> anyhow::Result<(Group, Group)> {
+) -> anyhow::Result<((Group, Provenance), (Group, Provenance))> {
     let (mut watch, mut hold) = (None, None);
     for (name, group) in inherited {
         let (kind, place) = match name.as_str() {
@@ -236,8 +265,11 @@ fn groups(
         *place = Some(group);
     }
     let made = || "cannot make a fanotify group (CAP_SYS_ADMIN, and Linux 6.0 or newer)";
-    let watch = watch.map_or_else(Group::watch, Ok).with_context(made)?;
-    Ok((watch, hold.map_or_else(Group::hold, Ok).with_context(made)?))
+    let or_new = |kept: Option<Group>, new: fn() -> std::io::Result<Group>| match kept {
+        Some(group) => Ok((group, Provenance::Inherited)),
+        None => new().map(|group| (group, Provenance::New)).with_context(made),
+    };
+    Ok((or_new(watch, Group::watch)?, or_new(hold, Group::hold)?))
 }
 
 /// What is pinned. Where that cannot be told nothing is, and everything denied: the gate answers all the same.
