@@ -20,7 +20,7 @@ use narwarden_linux::wake::Wake;
 use narwarden_store::Options;
 use narwardend::audit::{self, Announce, Clerk, JournalVoice, Ledger};
 use narwardend::confine::confine;
-use narwardend::desk::{Desk, pinned_mode};
+use narwardend::desk::{Desk, no_earlier_than_decided, pinned_mode};
 use narwardend::engine::{Engine, Queue, RulesCell};
 use narwardend::entry_points::open_store;
 use narwardend::gate::{Ask, Gate, Pause, Scans, Settings, Stats};
@@ -77,8 +77,13 @@ fn main() -> anyhow::Result<()> {
     let settings = Arc::new(Settings::new(ModeCell::new(Mode::Enforce)));
     let (rules, damage) = (RulesCell::default(), Arc::new(Mutex::new(Vec::new())));
     let loaded = load(&places, &journal, &damage);
+    let (admissions, damages) = Admissions::load(&places).unwrap_or_else(|error| {
+        trouble(&journal, "reading the verdicts of the past", &error);
+        (Admissions::none(&places), None)
+    });
     if let Some(pinned) = &loaded {
-        settings.mode.set_policy(pinned_mode(pinned, Timestamp::now()));
+        let now = no_earlier_than_decided(Timestamp::now(), &admissions);
+        settings.mode.set_policy(pinned_mode(pinned, now));
         rules.put(pinned.rulebook().clone(), &table);
     }
     let (asks, asked) = sync_channel::<Ask>(4096);
@@ -134,10 +139,6 @@ fn main() -> anyhow::Result<()> {
     let queue = Arc::new(Queue::default());
     let pinned = PolicyCell::new(Arc::clone(&settings));
     let links = Arc::default();
-    let (admissions, damages) = Admissions::load(&places).unwrap_or_else(|error| {
-        trouble(&journal, "reading the verdicts of the past", &error);
-        (Admissions::none(&places), None)
-    });
     let (ledger, more) = Ledger::open(&places, announce());
     for one in damages.into_iter().chain(more) {
         report_damage(&one, &journal, &damage);
