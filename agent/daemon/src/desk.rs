@@ -65,6 +65,8 @@ impl Desk {
     pub fn put(&self, pinned: Pinned) {
         self.rules.put(pinned.rulebook().clone(), &self.table);
         self.pinned.put(pinned);
+        // What is known must be held again by what it is now, at once and not at the next tick.
+        self.scans.lose();
         // The watcher looks at all links anyway.
         let _ = self.asks.try_send(Ask::Scan);
     }
@@ -135,6 +137,7 @@ impl Desk {
     /// Everything is judged again: keys and trust sets end by the clock.
     pub fn clock_was_set(&self) {
         self.table.forget_all();
+        self.scans.lose();
         let _ = self.journal.announce(&Event::new(EventKind::ClockChanged));
         let _ = self.asks.try_send(Ask::Scan);
     }

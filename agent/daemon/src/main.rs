@@ -163,6 +163,8 @@ fn main() -> anyhow::Result<()> {
     });
     if let Some(loaded) = loaded {
         desk.put(*loaded);
+        // All of the store is yet to be looked at for the first time; once is enough.
+        let _ = scans.take_loss();
     }
     let mut clerk = Clerk {
         announce: announce(),
