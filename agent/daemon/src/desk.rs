@@ -1,6 +1,9 @@
 //! The desk: what is asked through the socket, answered from what the warden knows.
 
 mod answers;
+mod observing;
+
+pub use observing::{no_earlier_than_decided, pinned_mode};
 
 use crate::audit::{Announce, JournalVoice, Subscribers};
 use crate::engine::{Queue, RulesCell};
@@ -17,7 +20,6 @@ use crate::warden::{Caller, Refusal, What};
 use jiff::Timestamp;
 use narwarden_core::event::{Event, EventKind, Field};
 use narwarden_core::interface as wire;
-use narwarden_core::policy::{Mode as PolicyMode, ObserveEnd};
 use std::collections::BTreeSet;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -63,6 +65,8 @@ impl Desk {
     pub fn put(&self, pinned: Pinned) {
         self.rules.put(pinned.rulebook().clone(), &self.table);
         self.pinned.put(pinned);
+        // What is known must be held again by what it is now, at once and not at the next tick.
+        self.scans.lose();
         // The watcher looks at all links anyway.
         let _ = self.asks.try_send(Ask::Scan);
     }
@@ -133,6 +137,7 @@ impl Desk {
     /// Everything is judged again: keys and trust sets end by the clock.
     pub fn clock_was_set(&self) {
         self.table.forget_all();
+        self.scans.lose();
         let _ = self.journal.announce(&Event::new(EventKind::ClockChanged));
         let _ = self.asks.try_send(Ask::Scan);
     }
@@ -156,6 +161,12 @@ impl Desk {
     fn pinned(&self) -> Result<Arc<Pinned>, Refusal> {
         let nothing = "nothing is pinned: narwarden enroll --pin";
         self.pinned.get().ok_or_else(|| Refusal::refused(nothing))
+    }
+
+    /// The moment that a mode is worked out for.
+    fn moment(&self) -> Timestamp {
+        let admissions = self.admissions.lock().unwrap_or_else(PoisonError::into_inner);
+        no_earlier_than_decided(Timestamp::now(), &admissions)
     }
 
     fn with_quarantine<T>(
@@ -206,22 +217,4 @@ impl Desk {
             })
             .collect()
     }
-}
-
-/// The mode that the policy says: denials hold, or begin to at a moment that was fixed when it was pinned.
-#[must_use]
-pub fn pinned_mode(pinned: &Pinned, now: Timestamp) -> Mode {
-    let mode = pinned.gate().mode;
-    let Some(end) = mode.observes_until(pinned.since(), pinned.changed()) else {
-        return Mode::Enforce;
-    };
-    let why = match mode {
-        PolicyMode::Observe(ObserveEnd::AfterEnrolment) => "the first week after the enrolment",
-        PolicyMode::Observe(ObserveEnd::AfterChange | ObserveEnd::At(_)) | PolicyMode::Enforce => {
-            "the policy says so"
-        }
-    };
-    // No later than a week, or than the date: a clock that is set back makes neither longer.
-    let length = Duration::try_from(end.duration_since(now)).unwrap_or_default();
-    Mode::observe(now, length, why.to_owned())
 }

@@ -20,7 +20,7 @@ use narwarden_linux::wake::Wake;
 use narwarden_store::Options;
 use narwardend::audit::{self, Announce, Clerk, JournalVoice, Ledger};
 use narwardend::confine::confine;
-use narwardend::desk::{Desk, pinned_mode};
+use narwardend::desk::{Desk, no_earlier_than_decided, pinned_mode};
 use narwardend::engine::{Engine, Queue, RulesCell};
 use narwardend::entry_points::open_store;
 use narwardend::gate::{Ask, Gate, Pause, Scans, Settings, Stats};
@@ -61,6 +61,8 @@ struct Arguments {
 const BUSY_JOURNAL: Duration = Duration::from_millis(500);
 
 fn main() -> anyhow::Result<()> {
+    // First of all: a predecessor that became this program left SIGHUP blocked, and every thread has to be like that.
+    narwarden_linux::signals::hold_back_hangups().context("cannot hold back SIGHUP")?;
     let arguments = Arguments::parse();
     narwarden_linux::limits::raise_open_file_limit();
     let running = Running::now().context("cannot tell which program this is")?;
@@ -70,13 +72,18 @@ fn main() -> anyhow::Result<()> {
     let journal = Journal::at(&arguments.journal, BUSY_JOURNAL).context("cannot make a socket")?;
     let journal = Arc::new(JournalVoice::new(journal));
     let announce = || -> Arc<dyn Announce> { Arc::<JournalVoice>::clone(&journal) };
-    let (watch, hold) = groups(inherited, &journal)?;
+    let ((watch, watch_is), (hold, hold_is)) = groups(inherited, &journal)?;
     let table = Table::default();
     let settings = Arc::new(Settings::new(ModeCell::new(Mode::Enforce)));
     let (rules, damage) = (RulesCell::default(), Arc::new(Mutex::new(Vec::new())));
     let loaded = load(&places, &journal, &damage);
+    let (admissions, damages) = Admissions::load(&places).unwrap_or_else(|error| {
+        trouble(&journal, "reading the verdicts of the past", &error);
+        (Admissions::none(&places), None)
+    });
     if let Some(pinned) = &loaded {
-        settings.mode.set_policy(pinned_mode(pinned, Timestamp::now()));
+        let now = no_earlier_than_decided(Timestamp::now(), &admissions);
+        settings.mode.set_policy(pinned_mode(pinned, now));
         rules.put(pinned.rulebook().clone(), &table);
     }
     let (asks, asked) = sync_channel::<Ask>(4096);
@@ -116,11 +123,12 @@ fn main() -> anyhow::Result<()> {
     let store = open_store(&places.location.store_directory())
         .with_context(|| format!("cannot open {}", places.location.store_directory().display()))?;
     let guarded = std::fs::File::open(places.location.store_directory())?;
-    watch.watch_filesystem(guarded.as_fd()).context("cannot watch the store's file system")?;
-    notifier.store_fd(HOLD, hold.as_fd()).context("cannot hand the group to systemd")?;
-    notifier
-        .wait_until_handled(Duration::from_secs(5))
-        .context("systemd did not take the group")?;
+    let watched = watch.watch_filesystem(guarded.as_fd());
+    watch_is.needs(watched, "cannot watch the store's file system", &journal)?;
+    let stored = notifier.store_fd(HOLD, hold.as_fd());
+    hold_is.needs(stored, "cannot hand the group to systemd", &journal)?;
+    let taken = notifier.wait_until_handled(Duration::from_secs(5));
+    hold_is.needs(taken, "systemd did not take the group", &journal)?;
 
     // From here on, no thread can do more than its work asks for.
     let enforced = confine(&places, &arguments.journal, notifier.socket());
@@ -131,10 +139,6 @@ fn main() -> anyhow::Result<()> {
     let queue = Arc::new(Queue::default());
     let pinned = PolicyCell::new(Arc::clone(&settings));
     let links = Arc::default();
-    let (admissions, damages) = Admissions::load(&places).unwrap_or_else(|error| {
-        trouble(&journal, "reading the verdicts of the past", &error);
-        (Admissions::none(&places), None)
-    });
     let (ledger, more) = Ledger::open(&places, announce());
     for one in damages.into_iter().chain(more) {
         report_damage(&one, &journal, &damage);
@@ -159,6 +163,8 @@ fn main() -> anyhow::Result<()> {
     });
     if let Some(loaded) = loaded {
         desk.put(*loaded);
+        // All of the store is yet to be looked at for the first time; once is enough.
+        let _ = scans.take_loss();
     }
     let mut clerk = Clerk {
         announce: announce(),
@@ -214,11 +220,39 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> anyhow::Result<()>
     spawned.map(drop).with_context(|| format!("cannot start the thread {name}"))
 }
 
-/// The groups that a predecessor left behind, with their orphans denied, or new ones.
+/// Where a group comes from.
+#[derive(Clone, Copy)]
+enum Provenance {
+    /// From a predecessor, with all that was done for it.
+    Inherited,
+    /// Made just now.
+    New,
+}
+
+impl Provenance {
+    /// What a new group is nothing without was done for an inherited one before: to end would be worse than to go on.
+    fn needs(
+        self,
+        done: std::io::Result<()>,
+        what: &'static str,
+        journal: &JournalVoice,
+    ) -> anyhow::Result<()> {
+        match (self, done) {
+            (_, Ok(())) => Ok(()),
+            (Self::New, Err(error)) => Err(error).context(what),
+            (Self::Inherited, Err(error)) => {
+                trouble(journal, what, &error);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The groups that a predecessor left behind, with their orphans denied, or new ones: to watch, and to hold.
 fn groups(
     inherited: Vec<(String, OwnedFd)>,
     journal: &JournalVoice,
-) -> anyhow::Result<(Group, Group)> {
+) -> anyhow::Result<((Group, Provenance), (Group, Provenance))> {
     let (mut watch, mut hold) = (None, None);
     for (name, group) in inherited {
         let (kind, place) = match name.as_str() {
@@ -234,8 +268,11 @@ fn groups(
         *place = Some(group);
     }
     let made = || "cannot make a fanotify group (CAP_SYS_ADMIN, and Linux 6.0 or newer)";
-    let watch = watch.map_or_else(Group::watch, Ok).with_context(made)?;
-    Ok((watch, hold.map_or_else(Group::hold, Ok).with_context(made)?))
+    let or_new = |kept: Option<Group>, new: fn() -> std::io::Result<Group>| match kept {
+        Some(group) => Ok((group, Provenance::Inherited)),
+        None => new().map(|group| (group, Provenance::New)).with_context(made),
+    };
+    Ok((or_new(watch, Group::watch)?, or_new(hold, Group::hold)?))
 }
 
 /// What is pinned. Where that cannot be told nothing is, and everything denied: the gate answers all the same.

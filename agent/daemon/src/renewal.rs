@@ -81,6 +81,10 @@ impl Renewal {
     }
 
     fn become_it(&self, successor: &Successor) -> std::io::Error {
+        // The host's executions wait from the pause on, and must not wait for a disk too.
+        if let Err(error) = successor.read_ahead() {
+            return error;
+        }
         for file in successor.files() {
             // Without the mark the gate has to answer, which it does when the pause is over.
             let _ = self.watch.ignore_file(file, Lasting::Kept);

@@ -6,6 +6,7 @@ use crate::gate::{Scans, Stats};
 use crate::ipc;
 use crate::renewal::Asked;
 use narwarden_core::event::{Event, EventKind, Field};
+use narwarden_linux::signals::let_hangups_in;
 use narwarden_linux::systemd::{Notifier, watchdog_interval};
 use std::path::Path;
 use std::sync::Arc;
@@ -55,6 +56,8 @@ impl Service {
         let mut answering = Box::pin(self.answer(socket));
         let (mut hangup, mut terminate) =
             (signal(SignalKind::hangup())?, signal(SignalKind::terminate())?);
+        // What came before there was a handler, while the predecessor became this program, comes now.
+        let_hangups_in()?;
         let mut beat = tokio::time::interval(watchdog_interval().unwrap_or(BEAT));
         let mut last = 0;
         // Ready is who holds what there is in the store: an interpreter could read it until then.
@@ -70,7 +73,8 @@ impl Service {
                         self.desk.has_started();
                     }
                 }
-                _ = hangup.recv() => {
+                // Not before: the manager would be told that the host is guarded where it is not yet.
+                _ = hangup.recv(), if ready => {
                     // The manager waits for what follows; that it could not be told changes nothing.
                     let _ = self.notifier.reloading();
                     self.renew().await;

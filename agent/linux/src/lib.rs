@@ -10,6 +10,7 @@
 //! - [`wake`]: rings a thread that waits for several of these
 //! - [`clock`]: tells when the wall clock was set
 //! - [`successor`]: becomes the new version of this program, after [`elf`] told what that takes
+//! - [`signals`]: keeps a signal from ending the successor before it can be told
 //! - [`sandbox`]: gives up what is not needed
 //! - [`systemd`], [`journal`], [`terminal`]: whom to tell
 //! - [`limits`]: resource limits of this process
@@ -26,6 +27,7 @@ pub mod limits;
 pub mod metadata;
 pub mod process;
 pub mod sandbox;
+pub mod signals;
 pub mod successor;
 pub mod systemd;
 pub mod terminal;

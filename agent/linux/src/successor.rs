@@ -48,6 +48,8 @@ use crate::file_id::FileId;
 use crate::metadata::{FileKind, Metadata};
 
 const WRITABLE_BY_OTHERS: u32 = 0o022;
+/// How much is read at once.
+const CHUNK: usize = 256 << 10;
 const EXECUTABLE: u32 = 0o111;
 /// On a directory: what others put there they may not replace, unlink(2).
 const STICKY: u32 = 0o1000;
@@ -147,13 +149,32 @@ impl Successor {
         std::iter::once(&self.program).chain(&self.interpreter).map(AsFd::as_fd).collect()
     }
 
+    /// Reads all of [`files`](Self::files), so that its execution finds them in memory and waits for no disk.
+    ///
+    /// # Errors
+    /// What read(2) says of one of them: then the execution might fail where nobody can go back any more.
+    pub fn read_ahead(&self) -> io::Result<()> {
+        let mut buffer = vec![0; CHUNK];
+        for file in self.files() {
+            let mut at = 0;
+            loop {
+                let length = retry_on_intr(|| pread(file, buffer.as_mut_slice(), at))?;
+                if length == 0 {
+                    break;
+                }
+                at += length as u64;
+            }
+        }
+        Ok(())
+    }
+
     /// Becomes that program, with `arguments` after its own name, and with the same environment but
     /// for [`KEPT`](crate::systemd::KEPT): by that, [`take_fds`](crate::systemd::take_fds) finds `kept`
     /// again under their names. All other descriptors are gone if they were close-on-exec.
     ///
     /// What the calling thread gave up (capabilities, files by Landlock) the whole program has not any
     /// more; all other threads end. Until the program has handlers for them, signals do what they do by
-    /// default.
+    /// default; those that the calling thread blocks wait ([`signals`](crate::signals)).
     ///
     /// # Errors
     /// Returns only if that failed, and nothing has changed: all of `kept` are close-on-exec. What

@@ -229,7 +229,7 @@ impl Warden for Desk {
             return Ok(ProposalReply {
                 trust: first.trust.map(|it| file(it, "trust.toml", None)),
                 policy: first.policy.map(|it| file(it, "policy.toml", None)),
-                mode: first.pinned.map(|pinned| shown(pinned_mode(&pinned, now))),
+                mode: first.pinned.map(|pinned| shown(pinned_mode(&pinned, self.moment()))),
             });
         };
         let Some(proposal) = pinned.proposal(&self.places).map_err(Refusal::refused)? else {
@@ -255,7 +255,7 @@ impl Warden for Desk {
             .with(Field::What, what.word())
             .with(Field::TrustDigest, accepted.trust().digest())
             .with(Field::PolicyDigest, accepted.policy_digest());
-        self.settings.mode.set_policy(pinned_mode(&accepted, now));
+        self.settings.mode.set_policy(pinned_mode(&accepted, self.moment()));
         self.put(accepted);
         self.say(&event, caller)
     }
@@ -276,7 +276,7 @@ impl Warden for Desk {
             .with(Field::TrustVersion, pinned.trust().version())
             .with(Field::TrustDigest, trust_digest)
             .with(Field::PolicyDigest, policy_digest);
-        self.settings.mode.set_policy(pinned_mode(&pinned, Timestamp::now()));
+        self.settings.mode.set_policy(pinned_mode(&pinned, self.moment()));
         self.put(pinned);
         self.say(&event, caller)
     }

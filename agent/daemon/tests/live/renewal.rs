@@ -114,6 +114,65 @@ fn another_version_takes_over_without_a_gap() {
     });
 }
 
+/// Which program it is; for a moment of execve(2) it is none.
+fn program(host: &Host) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{}/exe", pid(host))).ok()
+}
+
+/// Bit masks of signals of proc_pid_status(5), as far as SIGHUP is concerned, which is the first.
+fn hangup_is(host: &Host, field: &str) -> bool {
+    let status = fs::read_to_string(format!("/proc/{}/status", pid(host))).unwrap();
+    let mask = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
+    u64::from_str_radix(mask.trim_start_matches(':').trim(), 16).unwrap() & 1 == 1
+}
+
+/// How often it was reread since the last successor began.
+fn reloaded_since(host: &Host) -> usize {
+    let entries = host.journal.as_ref().unwrap().entries();
+    let is = |entry: &str, event: &str| entry.contains(&format!("NARWARDEN_EVENT={event}\n"));
+    let begin = entries.iter().rposition(|it| is(it, "successor")).unwrap();
+    entries[begin..].iter().filter(|it| is(it, "reloaded")).count()
+}
+
+#[test]
+fn hangups_while_another_version_takes_over_wait_until_it_can_take_them() {
+    live("renewal::hangups_while_another_version_takes_over_wait_until_it_can_take_them", |host| {
+        let place = place(host);
+        host.guard();
+        let evil = host.system.evil.clone();
+        let process = Pid::from_raw(pid(host).try_into().unwrap()).unwrap();
+        let mut were_pending = 0;
+        for number in 0..6 {
+            let ready = host.manager.ready();
+            put(&place, &[fs::read(DAEMON).unwrap(), vec![number]].concat(), 0o555);
+            let mut was_pending = false;
+            // What ran before is another file, which the kernel calls deleted.
+            let is_new = || program(host).is_some_and(|it| it == place);
+            let taken_over = || is_new() && host.manager.ready() > ready;
+            wait_for("the next version", || {
+                kill_process(process, Signal::HUP).expect("it is there");
+                let is_deaf = is_new() && !hangup_is(host, "SigCgt");
+                // Pending before there is a handler: the rest is silence, so that it is this one that arrives.
+                was_pending = is_deaf && hangup_is(host, "ShdPnd");
+                was_pending || taken_over()
+            });
+            wait_for("it", taken_over);
+            if was_pending {
+                were_pending += 1;
+                // One is what every start says; the other is the answer.
+                let successors = usize::from(number) + 1;
+                wait_for("the hangup", || {
+                    count(host, "successor") == successors && reloaded_since(host) == 2
+                });
+            }
+            assert!(host.daemon.as_mut().unwrap().try_wait().unwrap().is_none(), "it ended");
+            assert!(host.run(SWITCH, &evil).was_refused());
+        }
+        assert!(were_pending > 0, "none came between");
+        assert_eq!((count(host, "successor"), count(host, "successor-failed")), (6, 0));
+    });
+}
+
 #[test]
 fn who_waits_while_it_takes_over_is_refused_and_not_forgotten() {
     live("renewal::who_waits_while_it_takes_over_is_refused_and_not_forgotten", |host| {
