@@ -69,7 +69,10 @@ impl Service {
                 _ = look.tick(), if !ready => {
                     ready = self.scans.is_all_known() || begin.elapsed() > LONGEST_START;
                     if ready {
-                        self.notifier.ready("guarding")?;
+                        // Who took over guards already, and another is given up by the manager itself.
+                        if let Err(error) = self.notifier.ready("guarding") {
+                            self.desk.trouble("telling the manager that it is ready", &error);
+                        }
                         self.desk.has_started();
                     }
                 }

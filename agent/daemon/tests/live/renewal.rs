@@ -174,6 +174,35 @@ fn hangups_while_another_version_takes_over_wait_until_it_can_take_them() {
 }
 
 #[test]
+fn who_takes_over_guards_where_the_manager_is_not_there() {
+    live("renewal::who_takes_over_guards_where_the_manager_is_not_there", |host| {
+        let place = place(host);
+        let (manager, away) = (host.directory.join("manager"), host.directory.join("away"));
+        fs::rename(&manager, &away).unwrap();
+        // Control: nothing is lost with a group that nobody held anything with.
+        host.launch();
+        let mut first = host.daemon.take().unwrap();
+        assert!(!wait(&mut first, "the first").success());
+        fs::rename(&away, &manager).unwrap();
+        host.guard();
+        fs::rename(&manager, &away).unwrap();
+        put(&place, &fs::read(DAEMON).unwrap(), 0o555);
+        let started = count(host, "started");
+        let process = Pid::from_raw(pid(host).try_into().unwrap()).unwrap();
+        kill_process(process, Signal::HUP).unwrap();
+        wait_for("the next version", || count(host, "started") > started);
+        assert_eq!(program(host), Some(place));
+        let (good, evil) = (host.system.good.clone(), host.system.evil.clone());
+        assert!(host.run(SWITCH, &evil).was_refused());
+        wait_for("the good one", || host.run(SWITCH, &good).trace.contains("good wrapper"));
+        let journal = host.journal.as_ref().unwrap();
+        let what = "NARWARDEN_WHAT=cannot hand the group to systemd\n";
+        assert!(journal.has(&["NARWARDEN_EVENT=trouble\n", what]));
+        assert!(host.daemon.as_mut().unwrap().try_wait().unwrap().is_none(), "it ended");
+    });
+}
+
+#[test]
 fn who_waits_while_it_takes_over_is_refused_and_not_forgotten() {
     live("renewal::who_waits_while_it_takes_over_is_refused_and_not_forgotten", |host| {
         let place = place(host);
