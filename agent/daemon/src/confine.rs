@@ -17,9 +17,8 @@ pub fn confine(places: &Places, journal: &Path, manager: Option<&OsStr>) -> Enfo
     make_what_is_missing(places);
     let at = |path: &str| places.location.physical(Path::new(path));
     let mut paths = vec![
-        (at("/nix"), Access::Read),
-        (at("/etc"), Access::Read),
-        (at("/run"), Access::Read),
+        // All of it: /etc may be another file system after each switch, and a rule for it would hold for the old one.
+        (at("/"), Access::Read),
         (PathBuf::from("/proc"), Access::Read),
         (PathBuf::from("/sys/devices/system/cpu"), Access::Read),
         // SQLite makes the index of a database's log.

@@ -253,6 +253,10 @@ impl Warden for Desk {
         let accepted = accepted.map_err(Refusal::refused)?;
         let event = Event::new(EventKind::RulesAccepted)
             .with(Field::What, what.word())
+            .with(
+                Field::File,
+                self.places.proposals.join(format!("{}.toml", what.word())).display(),
+            )
             .with(Field::TrustDigest, accepted.trust().digest())
             .with(Field::PolicyDigest, accepted.policy_digest());
         self.settings.mode.set_policy(pinned_mode(&accepted, self.moment()));
