@@ -47,7 +47,7 @@ impl Bench {
         let scratch = tempfile::tempdir().unwrap();
         let trust = format!("[keys]\nk1 = {{ public = \"{}\" }}\n", fixture.key("k1"));
         let trust = write(scratch.path(), "trust.toml", &trust);
-        let policy = example(scratch.path(), "nix-compatible.toml");
+        let policy = example(scratch.path(), "nix-compatible");
         Self { fixture, scratch, trust, policy }
     }
 
