@@ -16,6 +16,8 @@ mod expect;
 mod judge;
 mod names;
 mod stand_in;
+#[cfg(test)]
+mod tests;
 
 pub use expect::{Expected, Place};
 pub use judge::{Observed, Outcome, Use};
