@@ -129,10 +129,11 @@ fn read_judged(
 }
 
 fn judge_kind(path: &Path, metadata: &Metadata) -> Result<(), TrustedFileError> {
-    match metadata.kind {
-        FileKind::Regular => Ok(()),
-        kind => Err(TrustedFileError::NotRegular { path: path.to_owned(), kind }),
+    let kind = metadata.kind;
+    if kind != FileKind::Regular {
+        return Err(TrustedFileError::NotRegular { path: path.to_owned(), kind });
     }
+    Ok(())
 }
 
 fn judge(path: &Path, metadata: &Metadata, user: u32) -> Result<(), TrustedFileError> {
