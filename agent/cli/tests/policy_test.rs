@@ -12,6 +12,7 @@
 
 mod support;
 
+use narwarden_core::reason::Reason;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,6 +20,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use support::schema::{conforms, fields};
 use support::{Run, examples, finish, narwarden, run, write};
 
 /// The examples by name: other files refer to them.
@@ -411,6 +413,33 @@ fn neither_root_nor_nix_nor_ownership_is_needed() {
     }
     let run = finish(command.args(["policy", "test", "--strict"]).arg(&policy).current_dir("/"));
     assert_eq!(run.code, Some(0), "{run:?}");
+}
+
+#[test]
+fn json_is_what_its_schema_says() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+    let schema = fs::read_to_string(docs.join("policy-test.schema.json")).unwrap();
+    let schema: Value = serde_json::from_str(&schema).unwrap();
+    let codes: Vec<_> = Reason::ALL.iter().map(|reason| reason.code()).collect();
+    assert_eq!(schema.pointer("/$defs/reason/enum"), Some(&codes.into()));
+    let page = fs::read_to_string(docs.join("policy-test.md")).unwrap();
+    for field in fields(&schema) {
+        let told = [format!("`{field}`"), format!(".{field}`"), format!("`{field}.")];
+        assert!(told.iter().any(|it| page.contains(it)), "the page does not say what {field} is");
+    }
+    for name in EXAMPLES {
+        let (_, results) = json(&examples().join(name).join("policy.toml"), &[]);
+        conforms(&results, &schema, &schema, "$");
+    }
+    // What is not as expected, too, and what the database does not know.
+    let small = Small::new("[require]\ndefault = \"ci\"\n");
+    let text = FIXTURE.replace("\"admit\"", "\"deny\"\ndeny = { lib = [\"unsigned\"] }\nnote = {}");
+    let text = text + "references = [\"lib\"]\n[path.lib]\ndatabase = \"missing\"\n";
+    small.fixture("lib.toml", &text);
+    let (run, results) = json(&small.policy, &[]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert_eq!(results["fixtures"][0]["expected"]["deny"][0]["store_path"], Value::Null);
+    conforms(&results, &schema, &schema, "$");
 }
 
 #[test]

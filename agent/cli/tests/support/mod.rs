@@ -1,5 +1,7 @@
 //! What the tests of the command share: how to run it, and files that it trusts.
 
+pub(crate) mod schema;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
