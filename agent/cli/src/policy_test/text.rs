@@ -34,7 +34,7 @@ pub(super) fn results(rules: &Rules, suite: &Suite) -> String {
         plain(&trust)
     );
     let gate = describe_gate(rules.policy.gate());
-    let _ = writeln!(out, "{DIM}Of a denial, the daemon's part: {gate}.{DIM:#}");
+    let _ = writeln!(out, "{DIM}What narwardend makes of a denial: {gate}.{DIM:#}");
     out
 }
 
