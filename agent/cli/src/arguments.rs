@@ -138,7 +138,7 @@ secret halves are not here. So this tests rules, and not that the right public k
 
 Examples:
   narwarden policy test policy.toml                        with trust.toml and fixtures/ beside it
-  narwarden policy test policy.toml --strict               each demand must be one that a fixture depends on
+  narwarden policy test policy.toml --strict               a fixture must depend on each demand
   narwarden policy test policy.toml --trust ../fleet.toml --fixtures tests
   narwarden policy test policy.toml --json | jq '.fixtures[] | select(.as_expected | not)'
 
