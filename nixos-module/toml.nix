@@ -7,7 +7,10 @@
 let
   inherit (lib) types;
 
-  # What is a moment wherever it stands; options.nix lets nothing else be a string there.
+  # A day, or a time with its offset.
+  moment = "[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2}))?";
+
+  # Under these names one is written without quotes.
   moments = [
     "expires"
     "not-after"
@@ -15,6 +18,7 @@ let
     "observe-until"
     "revoked"
   ];
+  isMoment = name: text: builtins.elem name moments && builtins.match moment text != null;
 
   delete = builtins.fromJSON ''"\u007f"'';
 
@@ -31,7 +35,7 @@ let
   inline =
     name: value:
     if builtins.isString value then
-      if builtins.elem name moments then value else string value
+      if isMoment name value then value else string value
     else if builtins.isList value then
       "[${lib.concatMapStringsSep ", " (inline "") value}]"
     else if builtins.isAttrs value then
@@ -48,8 +52,7 @@ let
 
   lines = values: lib.concatStringsSep "" (lib.mapAttrsToList (name: value: "${pair name value}\n") values);
 
-  tables =
-    path: entries: map (entry: "[[${path}]]\n${lines (said entry)}") entries;
+  tables = path: entries: map (entry: "[[${path}]]\n${lines (said entry)}") entries;
 
   section =
     name: values:
@@ -90,7 +93,7 @@ let
     };
 in
 {
-  inherit render;
+  inherit moment render;
 
   # For what a newer program knows and this module does not: whether it does is asked at build.
   type = types.attrsOf value;

@@ -20,11 +20,9 @@ let
       inherit description;
     };
 
-  moment =
-    types.strMatching "[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2}))?"
-    // {
-      description = "date, or time with its offset";
-    };
+  moment = types.strMatching toml.moment // {
+    description = "date, or time with its offset";
+  };
 
   requirement =
     types.either types.str (

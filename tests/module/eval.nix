@@ -46,6 +46,8 @@ let
         in
         if real == "" then "/nix/store/eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee-narwarden-0" else real;
     };
+    # What tests on other things have installed.
+    jq = pkgs.narwarden;
     writeText =
       name: text:
       shell name {
@@ -87,6 +89,8 @@ let
     };
 in
 {
+  package = pkgs.narwarden;
+
   run =
     module:
     let
@@ -148,7 +152,7 @@ in
                   inherit (option) description;
                 }
               ]
-              ++ walk here (option.type.subOptions [ ])
+              ++ walk here option.type.subOptions
           ) options
         );
     in

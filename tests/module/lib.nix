@@ -124,7 +124,7 @@ let
         if is "option" option then
           evalOption (path ++ [ name ]) option (given name)
         else
-          evalTree (path ++ [ name ]) null option (given name)
+          evalTree (path ++ [ name ]) freeform option (given name)
       ) options;
       unknown = filter (name: !(options ? ${name})) (names sets);
       free = freeform.merge path [ (genAttrs unknown (name: mkMerge (given name))) ];
@@ -168,13 +168,16 @@ let
         concatMap load (set.imports or [ ])
         ++ [
           {
+            file = if isPath module || isString module then toString module else null;
             options = set.options or { };
             freeform = set.freeformType or null;
             config = if short then removeAttrs set [ "imports" "freeformType" ] else set.config or { };
           }
         ];
       arguments = specialArgs // { inherit config options lib; };
-      loaded = concatMap load modules;
+      # A file that several import is one module.
+      once = seen: it: if it.file != null && any (other: other.file == it.file) seen then seen else seen ++ [ it ];
+      loaded = foldl' once [ ] (concatMap load modules);
       freeform = foldl' (a: b: if b.freeform != null then b.freeform else a) null loaded;
       options = mergeOptions prefix (map (it: it.options) loaded);
       config = evalTree prefix freeform options (map (it: it.config) loaded);
@@ -195,8 +198,11 @@ let
   plain = description: check: {
     inherit description check;
     merge = mergeEqual;
-    subOptions = _: { };
+    subOptions = { };
   };
+
+  # For documentation: the options of what is listed or named.
+  below = step: type: if type.subOptions == { } then { } else { ${step} = type.subOptions; };
 
   types = rec {
     raw = plain "raw value" (_: true) // {
@@ -228,14 +234,14 @@ let
       description = "${a.description} or ${b.description}";
       check = value: a.check value || b.check value;
       merge = path: values: if all a.check values then a.merge path values else b.merge path values;
-      subOptions = _: { };
+      subOptions = { };
     };
     oneOf = all: foldl' either (head all) (tail all);
     listOf = type: {
       description = "list of ${type.description}";
       check = isList;
       merge = path: values: map (value: evalValue (path ++ [ "*" ]) type [ value ]) (concatLists values);
-      subOptions = path: type.subOptions (path ++ [ "*" ]);
+      subOptions = below "*" type;
     };
     attrsOf = type: {
       description = "attribute set of ${type.description}";
@@ -249,7 +255,7 @@ let
           given = name: concatMap (set: optional (set ? ${name}) set.${name}) sets;
         in
         genAttrs (filter defined (names sets)) (name: evalValue (path ++ [ name ]) type (given name));
-      subOptions = path: type.subOptions (path ++ [ "<name>" ]);
+      subOptions = below "<name>" type;
     };
     submodule =
       module:
@@ -260,7 +266,7 @@ let
         description = "submodule";
         check = value: isAttrs value || isFunction value;
         merge = path: values: (eval path (map (config: { inherit config; }) values)).config;
-        subOptions = path: (eval path [ ]).options;
+        subOptions = (eval [ ] [ ]).options;
       };
   };
 
