@@ -108,7 +108,7 @@
             touch $out
           '';
           module = import ./tests/module/nixpkgs.nix {
-            inherit lib nixpkgs pkgs;
+            inherit lib pkgs;
             module = self.nixosModules.default;
           };
         }

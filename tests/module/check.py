@@ -189,10 +189,11 @@ def main():
         what_is_wrong_is_refused(nix, report)
         without_the_program_nothing_is_refused(nix, report)
         value, error = nix.evaluate(run(f"import {HERE}/cases/minimal.nix"))
-        if error:
-            report.add("units", error)
+        other, another = nix.evaluate(run(f"import {HERE}/cases/observed.nix"))
+        if error or another:
+            report.add("units", error or another)
         else:
-            units.check(nix, value, report)
+            units.check(nix, value, other, report)
         listed, error = nix.evaluate(f"(import {HERE}/eval.nix).options") if "NIXPKGS_LIB" not in os.environ else ([], None)
         if error:
             report.add("options", error)
