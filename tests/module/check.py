@@ -22,6 +22,7 @@ CASES = sorted(path.stem for path in (HERE / "cases").glob("*.nix"))
 
 import expectations  # noqa: E402
 import fields  # noqa: E402
+import outputs  # noqa: E402
 import page  # noqa: E402
 import stories  # noqa: E402
 import units  # noqa: E402
@@ -203,6 +204,7 @@ def main():
         if "NIXPKGS_LIB" not in os.environ:
             stories.check(nix, report, run, rules)
         expectations.check_lock(ROOT, report)
+        outputs.check(nix, ROOT, HERE, report)
         # A store is read-only.
         subprocess.run(["chmod", "-R", "u+w", scratch], check=False)
     print(f"module: {report.passed} passed, {report.failed} failed")
