@@ -45,6 +45,9 @@
         narwarden =
           { lib, pkgs, ... }:
           {
+            # However often it is imported, it is one module.
+            key = "narwarden#nixosModules.narwarden";
+            _file = "narwarden#nixosModules.narwarden";
             imports = [ ./nixos-module ];
             services.narwarden.package =
               lib.mkDefault
@@ -96,7 +99,9 @@
         in
         {
           inherit (packages) narwarden narwarden-cli narwarden-static;
-          clippy = cargo "clippy" [ pkgs.clippy ] "cargo clippy --workspace --all-targets --offline -- -D warnings";
+          clippy = cargo "clippy" [ pkgs.clippy ] ''
+            cargo clippy --workspace --all-targets --offline -- -D warnings
+          '';
           fmt = cargo "fmt" [ pkgs.rustfmt ] "cargo fmt --all --check";
           nixfmt = pkgs.runCommand "narwarden-nixfmt" { nativeBuildInputs = [ pkgs.nixfmt ]; } ''
             find ${

@@ -50,9 +50,12 @@ let
 
   isTables = value: builtins.isList value && value != [ ] && builtins.all builtins.isAttrs value;
 
-  lines = values: lib.concatStringsSep "" (lib.mapAttrsToList (name: value: "${pair name value}\n") values);
+  lines =
+    values: lib.concatStringsSep "" (lib.mapAttrsToList (name: value: "${pair name value}\n") values);
 
   tables = path: entries: map (entry: "[[${path}]]\n${lines (said entry)}") entries;
+
+  each = f: set: builtins.concatLists (lib.mapAttrsToList f set);
 
   section =
     name: values:
@@ -62,7 +65,7 @@ let
       # The lists imply the section.
       head = if rest == { } then [ ] else [ "[${key name}]\n${lines rest}" ];
     in
-    head ++ builtins.concatLists (lib.mapAttrsToList (entry: tables "${key name}.${key entry}") lists);
+    head ++ each (entry: tables "${key name}.${key entry}") lists;
 
   render =
     document:
@@ -74,8 +77,8 @@ let
     in
     lib.concatStringsSep "\n" (
       (if scalars == { } then [ ] else [ (lines scalars) ])
-      ++ builtins.concatLists (lib.mapAttrsToList (name: values: section name (said values)) sections)
-      ++ builtins.concatLists (lib.mapAttrsToList (name: tables (key name)) lists)
+      ++ each (name: values: section name (said values)) sections
+      ++ each (name: tables (key name)) lists
     );
 
   value =

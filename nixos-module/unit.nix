@@ -36,8 +36,8 @@ let
       found = [ ];
     } lines).found;
 
-  # As systemd does: an empty assignment forgets what stood before; otherwise the last one counts, or
-  # all of them where the key is a list. That is the same here, since a list of one is written alike.
+  # As systemd does: an empty assignment forgets what stood before; otherwise all count, where the
+  # key is a list. None of ours that is no list is said twice, but for `single`.
   # `AmbientCapabilities=` is the only one whose emptiness is its value.
   keepsEmpty = [ "AmbientCapabilities" ];
   # Where one file says it and a drop-in says it anew.

@@ -20,6 +20,7 @@ ROOT = HERE.parent.parent
 BLESS = "NARWARDEN_BLESS" in os.environ
 CASES = sorted(path.stem for path in (HERE / "cases").glob("*.nix"))
 
+import examples  # noqa: E402
 import expectations  # noqa: E402
 import fields  # noqa: E402
 import outputs  # noqa: E402
@@ -203,6 +204,7 @@ def main():
             report.add("docs/nixos.md lists the options", page.check(ROOT, listed, BLESS))
         if "NIXPKGS_LIB" not in os.environ:
             stories.check(nix, report, run, rules)
+        examples.check(nix, ROOT, report, run, rules)
         expectations.check_lock(ROOT, report)
         outputs.check(nix, ROOT, HERE, report)
         # A store is read-only.

@@ -124,7 +124,8 @@ in
 
   options =
     let
-      plain = value: if builtins.isAttrs value && value ? _type then value.text else builtins.toJSON value;
+      plain =
+        value: if builtins.isAttrs value && value ? _type then value.text else builtins.toJSON value;
       walk =
         path: options:
         builtins.concatLists (
@@ -156,5 +157,5 @@ in
           ) options
         );
     in
-    walk [ "services" "narwarden" ] (evaluate [ { } ]).options.services.narwarden;
+    walk [ ] { inherit ((evaluate [ { } ]).options) services; };
 }

@@ -1,6 +1,6 @@
-# As much of nixpkgs' `lib` as the module uses, so that any Nix can evaluate it where nixpkgs cannot be
-# had. It is stricter where it differs: what it does not know is an error. With NIXPKGS_LIB, the same
-# tests run on the real one.
+# As much of nixpkgs' `lib` as the module uses, so that any Nix can evaluate it where nixpkgs cannot
+# be had. It is stricter where it differs: what it does not know is an error. With NIXPKGS_LIB, the
+# same tests run on the real one.
 let
   inherit (builtins)
     all
@@ -39,18 +39,32 @@ let
   optional = condition: value: if condition then [ value ] else [ ];
   filterAttrs =
     keep: set:
+    genAttrs (filter (name: keep name set.${name}) (attrNames set)) (name: set.${name});
+  genAttrs =
+    names: value:
     listToAttrs (
-      concatMap (name: optional (keep name set.${name}) { inherit name; value = set.${name}; }) (attrNames set)
+      map (name: {
+        inherit name;
+        value = value name;
+      }) names
     );
-  genAttrs = names: value: listToAttrs (map (name: { inherit name; value = value name; }) names);
   names = sets: attrNames (foldl' (a: b: a // b) { } sets);
 
   # --- definitions ---
 
   is = kind: value: isAttrs value && value._type or "" == kind;
-  mkOverride = priority: content: { _type = "override"; inherit priority content; };
-  mkIf = condition: content: { _type = "if"; inherit condition content; };
-  mkMerge = contents: { _type = "merge"; inherit contents; };
+  mkOverride = priority: content: {
+    _type = "override";
+    inherit priority content;
+  };
+  mkIf = condition: content: {
+    _type = "if";
+    inherit condition content;
+  };
+  mkMerge = contents: {
+    _type = "merge";
+    inherit contents;
+  };
   defaultPriority = 100;
 
   # Conditions go down with what they are about, and are asked where a value is.
@@ -99,7 +113,9 @@ let
     if values == [ ] then
       throw "The option `${showOption path}' was accessed but has no value defined."
     else if wrong != [ ] then
-      throw "A definition for option `${showOption path}' is not of type `${type.description}': ${toJSON (head wrong)}"
+      throw ''
+        A definition for option `${showOption path}' is not of type `${type.description}': ${toJSON (head wrong)}
+      ''
     else
       type.merge path values;
 
@@ -171,12 +187,20 @@ let
             file = if isPath module || isString module then toString module else null;
             options = set.options or { };
             freeform = set.freeformType or null;
-            config = if short then removeAttrs set [ "imports" "freeformType" ] else set.config or { };
+            config = set.config or (if short then removeAttrs set syntax else { });
           }
         ];
-      arguments = specialArgs // { inherit config options lib; };
+      syntax = [
+        "freeformType"
+        "imports"
+      ];
+      arguments = specialArgs // {
+        inherit config options lib;
+      };
       # A file that several import is one module.
-      once = seen: it: if it.file != null && any (other: other.file == it.file) seen then seen else seen ++ [ it ];
+      once =
+        seen: it:
+        if it.file != null && any (other: other.file == it.file) seen then seen else seen ++ [ it ];
       loaded = foldl' once [ ] (concatMap load modules);
       freeform = foldl' (a: b: if b.freeform != null then b.freeform else a) null loaded;
       options = mergeOptions prefix (map (it: it.options) loaded);
@@ -221,26 +245,32 @@ let
       unsigned = plain "unsigned integer, meaning >=0" (value: isInt value && value >= 0);
       positive = plain "positive integer, meaning >0" (value: isInt value && value > 0);
     };
-    enum = values: plain "one of ${concatStringsSep ", " (map toJSON values)}" (value: elem value values);
-    strMatching = pattern: plain "string matching ${pattern}" (value: isString value && match pattern value != null);
+    enum =
+      values: plain "one of ${concatStringsSep ", " (map toJSON values)}" (value: elem value values);
+    strMatching =
+      pattern:
+      plain "string matching ${pattern}" (value: isString value && match pattern value != null);
 
     nullOr = type: {
       description = "null or ${type.description}";
       check = value: value == null || type.check value;
-      merge = path: values: if all (value: value == null) values then null else type.merge path values;
+      merge =
+        path: values: if all (value: value == null) values then null else type.merge path values;
       inherit (type) subOptions;
     };
     either = a: b: {
       description = "${a.description} or ${b.description}";
       check = value: a.check value || b.check value;
-      merge = path: values: if all a.check values then a.merge path values else b.merge path values;
+      merge =
+        path: values: if all a.check values then a.merge path values else b.merge path values;
       subOptions = { };
     };
     oneOf = all: foldl' either (head all) (tail all);
     listOf = type: {
       description = "list of ${type.description}";
       check = isList;
-      merge = path: values: map (value: evalValue (path ++ [ "*" ]) type [ value ]) (concatLists values);
+      merge =
+        path: values: map (value: evalValue (path ++ [ "*" ]) type [ value ]) (concatLists values);
       subOptions = below "*" type;
     };
     attrsOf = type: {
@@ -253,14 +283,20 @@ let
           # A definition whose condition does not hold is none.
           defined = name: concatMap discharge (given name) != [ ];
           given = name: concatMap (set: optional (set ? ${name}) set.${name}) sets;
+          value = name: evalValue (path ++ [ name ]) type (given name);
         in
-        genAttrs (filter defined (names sets)) (name: evalValue (path ++ [ name ]) type (given name));
+        genAttrs (filter defined (names sets)) value;
       subOptions = below "<name>" type;
     };
     submodule =
       module:
       let
-        eval = prefix: definitions: evalModules { modules = [ module ] ++ definitions; inherit prefix; };
+        eval =
+          prefix: definitions:
+          evalModules {
+            modules = [ module ] ++ definitions;
+            inherit prefix;
+          };
       in
       {
         description = "submodule";
@@ -290,16 +326,20 @@ let
         default = false;
         description = "Whether to enable ${what}.";
       };
-    literalExpression = text: { _type = "literalExpression"; inherit text; };
+    literalExpression = text: {
+      _type = "literalExpression";
+      inherit text;
+    };
     concatStringsSep = concatStringsSep;
     concatMapStringsSep = separator: f: values: concatStringsSep separator (map f values);
     mapAttrsToList = f: set: map (name: f name set.${name}) (attrNames set);
     optionalAttrs = condition: set: if condition then set else { };
+    boolToString = value: if value then "true" else "false";
     hasPrefix = prefix: text: substring 0 (stringLength prefix) text == prefix;
     splitString = separator: text: filter isString (builtins.split (escape separator) text);
     versionAtLeast = a: b: builtins.compareVersions a b >= 0;
     getExe = package: "${package}/bin/${package.meta.mainProgram}";
   };
-  escape = builtins.replaceStrings [ "." "*" "+" "|" ] [ "[.]" "[*]" "[+]" "[|]" ];
+  escape = builtins.replaceStrings [ "." ] [ "[.]" ];
 in
 lib

@@ -2,17 +2,16 @@
 { lib, ... }:
 let
   inherit (lib) mkOption types;
-  raw = default: mkOption { type = types.raw; inherit default; };
-  attrs = mkOption {
-    type = types.attrsOf types.raw;
-    default = { };
-  };
-  list = type: mkOption {
-    type = types.listOf type;
-    default = [ ];
-  };
-  string = default: mkOption { type = types.str; inherit default; };
-  bool = default: mkOption { type = types.bool; inherit default; };
+  option =
+    type: default:
+    mkOption {
+      inherit type default;
+    };
+  raw = option types.raw;
+  string = option types.str;
+  bool = option types.bool;
+  attrs = option (types.attrsOf types.raw) { };
+  list = type: option (types.listOf type) [ ];
 
   unit = {
     description = string "";

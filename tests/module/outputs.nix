@@ -2,7 +2,8 @@
 let
   shim = import ./lib.nix;
   lib = shim // {
-    genAttrs = names: value: builtins.listToAttrs (map (name: { inherit name; value = value name; }) names);
+    genAttrs =
+      names: value: builtins.listToAttrs (map (name: lib.nameValuePair name (value name)) names);
     nameValuePair = name: value: { inherit name value; };
     mapAttrs' = f: set: builtins.listToAttrs (shim.mapAttrsToList f set);
     optionals = condition: values: if condition then values else [ ];
@@ -19,7 +20,13 @@ let
       toSource = { root, fileset }: "${toString root}:${toString (builtins.length fileset)}";
     };
   };
-  derivation = args: args // { type = "derivation"; outPath = "/nix/store/${args.pname or args.name}"; };
+  derivation =
+    args:
+    args
+    // {
+      type = "derivation";
+      outPath = "/nix/store/${args.pname or args.name}";
+    };
   buildRustPackage =
     args:
     derivation args

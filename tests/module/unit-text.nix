@@ -1,7 +1,7 @@
 # A service as systemd reads it.
 { lib }:
 let
-  word = value: if value == true then "true" else if value == false then "false" else toString value;
+  word = value: if builtins.isBool value then lib.boolToString value else toString value;
   lines =
     name: value:
     if builtins.isList value then
@@ -12,7 +12,9 @@ let
       [ "${name}=${word value}" ];
   section =
     name: values:
-    lib.concatStringsSep "\n" ([ "[${name}]" ] ++ builtins.concatLists (lib.mapAttrsToList lines values));
+    lib.concatStringsSep "\n" (
+      [ "[${name}]" ] ++ builtins.concatLists (lib.mapAttrsToList lines values)
+    );
   order = key: value: lib.optionalAttrs (value != [ ]) { ${key} = lib.concatStringsSep " " value; };
 in
 kind: unit: config: extra:
