@@ -6,21 +6,21 @@
     sign(running)
     # So that there is an admitted generation to go back to.
     admitted(running, "dry-activate")
-    machine.succeed(f"nix-env --profile /nix/var/nix/profiles/system --set {next}")
+    machine.succeed(f"nix-env --profile /nix/var/nix/profiles/system --set {new}")
     event("quarantined")
-    assert machine.succeed("readlink -f /nix/var/nix/profiles/system").strip() != next
-    assert next in machine.succeed("narwarden quarantine list")
+    assert machine.succeed("readlink -f /nix/var/nix/profiles/system").strip() != new
+    assert new in machine.succeed("narwarden quarantine list")
 
     with subtest("the next good switch writes none either"):
         machine.wait_until_succeeds(activate("/nix/var/nix/profiles/system", "boot"), timeout=120)
-        machine.fail(f"grep --recursive {next} /boot/loader/entries")
+        machine.fail(f"grep --recursive {new} /boot/loader/entries")
 
     with subtest("signed and released, it does"):
-        sign(next)
+        sign(new)
         name = machine.succeed("narwarden quarantine list --json | jq --raw-output '.. | .name? // empty' | head -n 1").strip()
         machine.succeed(f"narwarden quarantine release {name}")
-        admitted(next, "boot")
-        machine.succeed(f"grep --recursive {next} /boot/loader/entries")
+        admitted(new, "boot")
+        machine.succeed(f"grep --recursive {new} /boot/loader/entries")
 
     with subtest("and boots"):
         machine.reboot()

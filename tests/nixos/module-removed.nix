@@ -6,15 +6,15 @@
   story.next.services.narwarden.enable = false;
 
   story.script = ''
-    sign(running, next)
+    sign(running, new)
     before = daemon()
-    admitted(next)
+    admitted(new)
     machine.fail("test -e /etc/systemd/system/narwardend.service")
     machine.succeed("systemctl is-active narwardend.service")
     assert daemon() == before, "another daemon, or none"
 
     with subtest("it guards as before"):
         shared = machine.succeed(f"readlink -f {running}/bin/.switch-to-configuration-wrapped").strip()
-        refused(f"TOPLEVEL={next} OUT={next} {shared} test")
+        refused(f"TOPLEVEL={new} OUT={new} {shared} test")
   '';
 }

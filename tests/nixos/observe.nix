@@ -10,7 +10,7 @@
     };
 
   story.script = ''
-    output = machine.succeed(activate(next))
+    output = machine.succeed(activate(new))
     event("would-deny")
     with subtest("the check before a switch says it to whoever switches"):
         assert "narwarden:" in output, output

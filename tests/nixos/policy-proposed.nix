@@ -10,9 +10,9 @@
     };
 
   story.script = ''
-    sign(running, next)
+    sign(running, new)
     before = daemon()
-    admitted(next)
+    admitted(new)
     event("rules-proposed")
     assert daemon() == before, "another daemon"
     assert "enforce" in machine.succeed("narwarden status | grep mode")

@@ -5,9 +5,9 @@
   story.next.specialisation.other.configuration.environment.etc."other".text = "the other one";
 
   story.script = ''
-    other = f"{next}/specialisation/other"
+    other = f"{new}/specialisation/other"
     refused(activate(other), "unsigned")
-    sign(running, next)
+    sign(running, new)
     admitted(other)
     machine.succeed("test -e /etc/other")
   '';

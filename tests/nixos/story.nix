@@ -62,7 +62,7 @@ in
     };
     script = mkOption {
       type = types.lines;
-      description = "What happens, after `words.py`; `next` is the next generation's store path.";
+      description = "What happens, after `words.py`; `new` is the next generation's store path.";
     };
   };
 
@@ -90,7 +90,7 @@ in
     testScript =
       { nodes, ... }:
       ''
-        next = "${nodes.next.system.build.toplevel}"
+        new = "${nodes.next.system.build.toplevel}"
         key = "${hostPkgs.writeText "key.secret" (builtins.readFile ./key.secret)}"
       ''
       + words

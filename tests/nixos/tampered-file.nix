@@ -3,16 +3,16 @@
   name = "narwarden-tampered-file";
 
   story.script = ''
-    sign(running, next)
-    leaf = machine.succeed(f"readlink -f {next}/etc/next").strip()
+    sign(running, new)
+    leaf = machine.succeed(f"readlink -f {new}/etc/next").strip()
     machine.succeed("mount -o remount,rw /nix/store")
     machine.succeed(f"printf x | dd of={leaf} conv=notrunc bs=1 count=1 && touch -d @1 {leaf}")
 
-    machine.succeed(f"nix path-info {next}")
-    refused(activate(next), "content-drift")
+    machine.succeed(f"nix path-info {new}")
+    refused(activate(new), "content-drift")
 
     with subtest("put right, it passes"):
         machine.succeed(f"printf t | dd of={leaf} conv=notrunc bs=1 count=1 && touch -d @1 {leaf}")
-        admitted(next)
+        admitted(new)
   '';
 }

@@ -5,24 +5,24 @@
 
   story.script = ''
     sign(running)
-    leaf = machine.succeed(f"readlink -f {next}/etc/next").strip()
-    machine.succeed(f"nix store sign --key-file /root/key.secret $(nix-store --query --requisites {next} | grep -v {leaf})")
+    leaf = machine.succeed(f"readlink -f {new}/etc/next").strip()
+    machine.succeed(f"nix store sign --key-file /root/key.secret $(nix-store --query --requisites {new} | grep -v {leaf})")
 
     for action in ["check", "dry-activate", "test", "boot", "switch"]:
         with subtest(action):
-            refused(activate(next, action), "unsigned")
+            refused(activate(new, action), "unsigned")
     with subtest("without NixOS's own checks"):
-        refused(activate(next, environment="NIXOS_NO_CHECK=1"))
+        refused(activate(new, environment="NIXOS_NO_CHECK=1"))
     with subtest("the activation script by itself"):
-        refused(f"{next}/activate")
+        refused(f"{new}/activate")
     with subtest("by way of a link"):
-        machine.succeed(f"ln -s {next} /root/link")
+        machine.succeed(f"ln -s {new} /root/link")
         refused(activate("/root/link"))
     machine.fail("test -e /etc/next")
 
     with subtest("with that one signature, it is activated"):
         sign(leaf)
-        admitted(next)
+        admitted(new)
         machine.succeed("test -e /etc/next")
   '';
 }

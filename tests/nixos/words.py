@@ -34,7 +34,7 @@ def daemon():
     return machine.succeed("systemctl show --property MainPID --value narwardend.service").strip()
 
 
-machine.start()
+machine.start(allow_reboot=True)
 machine.wait_for_unit("narwardend.service")
 machine.wait_for_unit("multi-user.target")
 event("rules-pinned")
