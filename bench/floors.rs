@@ -14,8 +14,9 @@ use narwarden_sha256::{Compressor, Kernel, Lane, Sha256};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, openat, statat};
 use rustix::io::read;
 use std::error::Error;
-use std::ffi::CString;
+use std::ffi::OsStr;
 use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -98,23 +99,20 @@ fn visit(
         let found = statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
         seen.nodes.fetch_add(1, Ordering::Relaxed);
         seen.blocks.fetch_add(found.st_blocks.cast_unsigned(), Ordering::Relaxed);
-        match FileType::from_raw_mode(found.st_mode) {
-            FileType::Directory => {
-                queue.unfinished.fetch_add(1, Ordering::AcqRel);
-                let below = at.join(std::str::from_utf8(name.to_bytes()).unwrap_or_default());
-                queue.directories.lock().unwrap_or_else(PoisonError::into_inner).push(below);
+        let kind = FileType::from_raw_mode(found.st_mode);
+        if kind == FileType::Directory {
+            queue.unfinished.fetch_add(1, Ordering::AcqRel);
+            let below = at.join(OsStr::from_bytes(name.to_bytes()));
+            queue.directories.lock().unwrap_or_else(PoisonError::into_inner).push(below);
+        } else if kind == FileType::RegularFile && depth == Depth::Read {
+            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let file = openat(&directory, name, flags, Mode::empty())?;
+            loop {
+                match read(&file, &mut *buffer)? {
+                    0 => break,
+                    length => seen.bytes.fetch_add(length as u64, Ordering::Relaxed),
+                };
             }
-            FileType::RegularFile if depth == Depth::Read => {
-                let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let file = openat(&directory, &CString::from(name), flags, Mode::empty())?;
-                loop {
-                    match read(&file, &mut *buffer)? {
-                        0 => break,
-                        length => seen.bytes.fetch_add(length as u64, Ordering::Relaxed),
-                    };
-                }
-            }
-            _ => {}
         }
     }
     Ok(())
@@ -149,8 +147,12 @@ fn disk(root: &Path, threads: usize) -> Result<String> {
             if total.load(Ordering::Relaxed) > FOR_DISK {
                 break;
             }
-            let file =
-                openat(CWD, path, OFlags::RDONLY | OFlags::DIRECT | OFlags::CLOEXEC, Mode::empty())?;
+            let file = openat(
+                CWD,
+                path,
+                OFlags::RDONLY | OFlags::DIRECT | OFlags::CLOEXEC,
+                Mode::empty(),
+            )?;
             loop {
                 let length = read(&file, &mut *buffer)?;
                 total.fetch_add(length as u64, Ordering::Relaxed);
@@ -185,7 +187,8 @@ fn rate(kernel: Kernel) -> f64 {
         let mut streams = vec![Sha256::new(); kernel.lanes()];
         let (begin, mut bytes) = (Instant::now(), 0_u64);
         while begin.elapsed() < LONG_ENOUGH / 4 {
-            let lanes = streams.iter_mut().zip(&texts).map(|(stream, text)| Lane::split(stream, text));
+            let lanes =
+                streams.iter_mut().zip(&texts).map(|(stream, text)| Lane::split(stream, text));
             let mut lanes: Vec<_> = lanes.map(|(lane, _)| lane).collect();
             compressor.update(&mut lanes);
             bytes += (BUFFER * kernel.lanes()) as u64;

@@ -154,12 +154,7 @@ impl Maker {
         self.register(path, NarHash::try_from(counted.into_inner().finish())?, size, references)
     }
 
-    fn file(
-        &mut self,
-        at: &Path,
-        size: u64,
-        nar: &mut NarWriter<Counting<Hasher>>,
-    ) -> Result<()> {
+    fn file(&mut self, at: &Path, size: u64, nar: &mut NarWriter<Counting<Hasher>>) -> Result<()> {
         let executable = if self.random.below(20) == 0 { Executable::Yes } else { Executable::No };
         let mode = if executable == Executable::Yes { 0o555 } else { 0o444 };
         let mut file: File = OpenOptions::new().write(true).create_new(true).mode(mode).open(at)?;
@@ -267,7 +262,11 @@ fn closure(root: &Path, percent: u64) -> Result<()> {
         let nar = quantile(NARS, (rank as f64 + 0.5) / paths as f64) * percent.clamp(10, 100) / 100;
         let files = maker.files(nar);
         let references = maker.references();
-        maker.add(&format!("package-{number}"), &Contents { files: &files, links: &[] }, &references)?;
+        maker.add(
+            &format!("package-{number}"),
+            &Contents { files: &files, links: &[] },
+            &references,
+        )?;
     }
     let all: Vec<usize> = (0..maker.paths.len()).collect();
     let links: Vec<String> = (0..FARM_LINKS * percent / 100)
@@ -308,13 +307,9 @@ fn steps(percent: u64) -> Vec<Step> {
         files: size.max(100),
         bytes: size.max(100) * 1_000,
     });
-    let bytes = [100_000_000, 300_000_000, 1_000_000_000, 3_000_000_000].map(scaled).map(|size| Step {
-        axis: "bytes",
-        size,
-        paths: 64,
-        files: 64,
-        bytes: size,
-    });
+    let bytes = [100_000_000, 300_000_000, 1_000_000_000, 3_000_000_000]
+        .map(scaled)
+        .map(|size| Step { axis: "bytes", size, paths: 64, files: 64, bytes: size });
     paths.into_iter().chain(files).chain(bytes).collect()
 }
 
