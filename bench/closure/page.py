@@ -115,21 +115,28 @@ class Page:
         return table(["", "floor", "narwarden", "floor / narwarden"], lines)
 
     def cpu(self):
+        """Processor time is less disturbed by others than the time that passes."""
         lines = []
         for row in ROWS:
             if row.of != "wall":
                 continue
             for subject in ["narwarden", *self.record.nixes]:
-                kind = row.kind if subject == "narwarden" else row.nix_kind
-                if subject != "narwarden" and row.kind != row.nix_kind:
-                    continue
-                what = [self.record.values(subject, kind, row.cache, it) for it in ("user", "system", "wall", "from_disk")]
-                if not what[0]:
-                    continue
-                user, system, wall, disk = (statistics.median(it.values()) for it in what)
-                shown = f"{disk / 1e6:,.0f} MB" if row.cache == COLD else ""
-                lines.append([row.title, subject, seconds(user), seconds(system), f"{(user + system) / wall:.2f}", shown])
-        return table(["", "", "user", "system", "processors used", "from disk"], lines)
+                if subject == "narwarden" or row.kind == row.nix_kind:
+                    line = self.cpu_line(row, subject)
+                    lines += [line] if line else []
+        return table(["", "", "user", "system", "processors used", "from disk", "narwarden / this, processor time"], lines)
+
+    def cpu_line(self, row, subject):
+        user, system, wall, disk, cpu = (self.record.values(subject, row.kind, row.cache, it)
+                                         for it in ("user", "system", "wall", "from_disk", "cpu"))
+        if not user:
+            return None
+        busy = [cpu[number] / wall[number] for number in cpu]
+        shown = f"{statistics.median(disk.values()) / 1e6:,.0f} MB" if row.cache == COLD else ""
+        ratios = figures.ratios(self.record.values("narwarden", row.kind, row.cache, "cpu"), cpu)
+        ratio = f"{statistics.median(ratios):.3f}" if subject != "narwarden" and ratios else ""
+        return [row.title, subject, *(seconds(statistics.median(it.values())) for it in (user, system)),
+                f"{statistics.median(busy):.2f}", shown, ratio]
 
     def limits(self):
         found = self.data["floors"]
