@@ -1,5 +1,5 @@
 //! The wide kernels over arrays. Slower than one stream at a time: they are here for the tests, which
-//! run the code of `wide.rs` by them on any processor.
+//! run the code of `wide.rs` by them on any processor. Inlined, they would be minutes to compile.
 
 /// The functions that `wide.rs` uses, for vectors of so many words. What is called low and high is
 /// so within each quarter (of 128 bits) of a vector, as in AVX.
@@ -8,6 +8,7 @@ macro_rules! arrays {
         pub(in crate::kernel) type Vector = [u32; $lanes];
 
         /// Words in big-endian order.
+        #[inline(never)]
         pub(in crate::kernel) fn load(bytes: &[u8; 4 * $lanes]) -> Vector {
             let mut vector = [0; $lanes];
             for (word, bytes) in vector.iter_mut().zip(bytes.as_chunks().0) {
@@ -28,49 +29,59 @@ macro_rules! arrays {
             [word; $lanes]
         }
 
+        #[inline(never)]
         pub(in crate::kernel) fn add(a: Vector, b: Vector) -> Vector {
             each(a, b, a, |a, b, _| a.wrapping_add(b))
         }
 
+        #[inline(never)]
         pub(in crate::kernel) fn xor3(a: Vector, b: Vector, c: Vector) -> Vector {
             each(a, b, c, |a, b, c| a ^ b ^ c)
         }
 
         /// Bits of `b` where `a` has one, of `c` elsewhere.
+        #[inline(never)]
         pub(in crate::kernel) fn choose(a: Vector, b: Vector, c: Vector) -> Vector {
             each(a, b, c, |a, b, c| (a & b) ^ (!a & c))
         }
 
         /// Bits that two or three of them have.
+        #[inline(never)]
         pub(in crate::kernel) fn majority(a: Vector, b: Vector, c: Vector) -> Vector {
             each(a, b, c, |a, b, c| (a & b) ^ (a & c) ^ (b & c))
         }
 
         /// To the right by `R`, which is to the left by `L`.
+        #[inline(never)]
         pub(in crate::kernel) fn rotate<const R: u32, const L: u32>(a: Vector) -> Vector {
             const { assert!(R + L == 32) };
             a.map(|word| word.rotate_right(R))
         }
 
         /// To the right.
+        #[inline(never)]
         pub(in crate::kernel) fn shift<const R: u32>(a: Vector) -> Vector {
             a.map(|word| word >> R)
         }
 
         /// The lower two words of each quarter of `a` and `b`, in turn.
+        #[inline(never)]
         pub(in crate::kernel) fn low_words(a: Vector, b: Vector) -> Vector {
             quarters(a, b, |[a0, a1, _, _], [b0, b1, _, _]| [a0, b0, a1, b1])
         }
 
+        #[inline(never)]
         pub(in crate::kernel) fn high_words(a: Vector, b: Vector) -> Vector {
             quarters(a, b, |[_, _, a2, a3], [_, _, b2, b3]| [a2, b2, a3, b3])
         }
 
         /// The lower pair of words of each quarter of `a`, then that of `b`.
+        #[inline(never)]
         pub(in crate::kernel) fn low_pairs(a: Vector, b: Vector) -> Vector {
             quarters(a, b, |[a0, a1, _, _], [b0, b1, _, _]| [a0, a1, b0, b1])
         }
 
+        #[inline(never)]
         pub(in crate::kernel) fn high_pairs(a: Vector, b: Vector) -> Vector {
             quarters(a, b, |[_, _, a2, a3], [_, _, b2, b3]| [a2, a3, b2, b3])
         }
