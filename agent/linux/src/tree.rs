@@ -24,8 +24,8 @@
 //! let mut buffer = vec![0; 65_536];
 //! let mut contents = Vec::new();
 //! while let Some(event) = walk.next(&mut buffer)? {
-//!     if let Event::Contents(bytes) = event {
-//!         contents.extend_from_slice(bytes);
+//!     if let Event::Contents(length) = event {
+//!         contents.extend_from_slice(&buffer[..length]);
 //!     }
 //! }
 //! assert_eq!(contents, b"hi");
@@ -113,8 +113,8 @@ pub enum Event<'w> {
     DirectoryEnd,
     /// A regular file begins; exactly `metadata.size` bytes follow.
     File { metadata: Metadata, attributes: AttributeNames<'w> },
-    /// The next bytes of the file, at least one.
-    Contents(&'w [u8]),
+    /// The next bytes of the file, so many and at least one: they begin the buffer that was lent.
+    Contents(usize),
     /// The file is complete and did not change.
     FileEnd,
     /// A symbolic link, complete.

@@ -1,17 +1,23 @@
 //! Measuring: every path of a plan read from the first byte to the last, on all cores.
 //!
 //! Threads take paths from one list, largest first, so that the largest NAR does not begin when all others are
-//! done. Each needs a buffer and a hash state, whatever the size of what it reads.
+//! done. Each reads several at a time, as many as the processor hashes together ([`narwarden_sha256`]), and needs a
+//! buffer and a hash state for each, whatever their size.
 
+mod lanes;
+mod nar;
 mod path;
+mod schedule;
 mod sinks;
 
 use crate::location::Location;
+use lanes::Work;
 use narwarden_core::closure::PathIndex;
 use narwarden_core::evidence::{Measured, Unmeasured};
 use narwarden_core::metadata::Owner;
 use narwarden_core::plan::{Job, Plan};
 use narwarden_linux::tree::StoreDirectory;
+use narwarden_sha256::Compressor;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -74,7 +80,17 @@ pub fn measure(
     options: Options,
     progress: &Progress,
 ) -> BTreeMap<PathIndex, Measured> {
-    let mut jobs: Vec<Job<'_>> = plan.jobs().collect();
+    measure_jobs(location, plan.jobs().collect(), options, progress)
+}
+
+/// Measures `jobs`, which may be some of a plan's.
+#[must_use]
+pub fn measure_jobs(
+    location: &Location,
+    mut jobs: Vec<Job<'_>>,
+    options: Options,
+    progress: &Progress,
+) -> BTreeMap<PathIndex, Measured> {
     jobs.sort_by_key(|job| std::cmp::Reverse(job.claimed_size));
     let store = match StoreDirectory::open(&location.store_directory()) {
         Ok(store) => store,
@@ -84,25 +100,22 @@ pub fn measure(
             return jobs.iter().map(|job| (job.index, Measured::Not(why.clone()))).collect();
         }
     };
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut buffer = vec![0; path::BUFFER];
-        let mut done = Vec::new();
-        while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            done.push((
-                job.index,
-                path::measure(&store, job, options.owner, &mut buffer, progress),
-            ));
-            progress.paths.fetch_add(1, Ordering::Relaxed);
-        }
-        done
+    let work = Work {
+        store,
+        claimed: jobs.iter().map(|job| job.claimed_size).fold(0, u64::saturating_add),
+        jobs,
+        next: AtomicUsize::new(0),
+        read_before: progress.bytes(),
+        options,
+        compressor: Compressor::detect(),
     };
+    let run = || lanes::run(&work, progress);
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..options.threads.get().min(jobs.len()))
-            .filter_map(|_| std::thread::Builder::new().spawn_scoped(scope, work).ok())
+        let threads: Vec<_> = (0..options.threads.get().min(work.jobs.len()))
+            .filter_map(|_| std::thread::Builder::new().spawn_scoped(scope, run).ok())
             .collect();
         if threads.is_empty() {
-            return work().into_iter().collect();
+            return run().into_iter().collect();
         }
         // What a thread that panicked had measured is lost, and what is not measured denies.
         threads.into_iter().filter_map(|thread| thread.join().ok()).flatten().collect()

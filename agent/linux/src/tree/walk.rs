@@ -110,13 +110,14 @@ impl Walk {
 
     /// The next event, or `None` when the walk is complete and nothing changed meanwhile.
     ///
-    /// Contents are read into `buffer`, which must not be empty; 64 KiB is a good size.
+    /// Contents are read into the beginning of `buffer`, which must not be empty; 64 KiB is a good size. Each
+    /// call may be lent another one, so that bytes are read to where they are needed.
     ///
     /// # Errors
     /// The first error ends the walk: every later call returns it again.
-    pub fn next<'w>(&'w mut self, buffer: &'w mut [u8]) -> Result<Option<Event<'w>>, WalkError> {
+    pub fn next(&mut self, buffer: &mut [u8]) -> Result<Option<Event<'_>>, WalkError> {
         match self.step(buffer) {
-            Ok(step) => Ok(step.map(|step| self.event(step, buffer))),
+            Ok(step) => Ok(step.map(|step| self.event(step))),
             Err(fault) => {
                 let fault = fault.once_begun();
                 self.state = State::Failed(fault);
@@ -242,7 +243,7 @@ impl Walk {
         Ok(None)
     }
 
-    fn event<'w>(&'w self, step: Step, buffer: &'w [u8]) -> Event<'w> {
+    fn event(&self, step: Step) -> Event<'_> {
         let attributes = AttributeNames::new(&self.scratch);
         match step {
             Step::Directory(metadata) => Event::Directory { metadata, attributes },
@@ -250,7 +251,7 @@ impl Walk {
             Step::EntryEnd => Event::EntryEnd,
             Step::DirectoryEnd => Event::DirectoryEnd,
             Step::File(metadata) => Event::File { metadata, attributes },
-            Step::Contents(length) => Event::Contents(buffer.get(..length).unwrap_or_default()),
+            Step::Contents(length) => Event::Contents(length),
             Step::FileEnd => Event::FileEnd,
             Step::Symlink(metadata) => Event::Symlink { metadata, target: &self.scratch },
         }
