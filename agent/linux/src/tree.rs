@@ -32,6 +32,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod ahead;
 mod attributes;
 mod error;
 mod names;
@@ -42,10 +43,11 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::retry_on_intr;
 
+pub use self::ahead::BEGINNING;
 pub use self::attributes::{AttributeNames, Attributes};
 pub use self::error::WalkError;
 pub use self::walk::Walk;
@@ -90,6 +92,12 @@ impl StoreDirectory {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()))?;
         Ok(Self { directory: Arc::new(directory) })
+    }
+}
+
+impl AsFd for StoreDirectory {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
     }
 }
 

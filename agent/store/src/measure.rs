@@ -4,6 +4,7 @@
 //! done. Each reads several at a time, as many as the processor hashes together ([`narwarden_sha256`]), and needs a
 //! buffer and a hash state for each, whatever their size.
 
+mod ahead;
 mod lanes;
 mod nar;
 mod path;
@@ -11,11 +12,13 @@ mod schedule;
 mod sinks;
 
 use crate::location::Location;
+use ahead::Finished;
 use lanes::Work;
 use narwarden_core::closure::PathIndex;
 use narwarden_core::evidence::{Measured, Unmeasured};
 use narwarden_core::metadata::Owner;
 use narwarden_core::plan::{Job, Plan};
+use narwarden_linux::priority::{self, Priority};
 use narwarden_linux::tree::StoreDirectory;
 use narwarden_sha256::Compressor;
 use std::collections::BTreeMap;
@@ -29,13 +32,59 @@ pub struct Options {
     pub threads: NonZeroUsize,
     /// To whom the store belongs.
     pub owner: Owner,
+    /// How many paths a thread reads at a time.
+    pub lanes: Lanes,
+}
+
+/// How many paths a thread reads at a time, to hash them together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lanes {
+    /// As many as the processor hashes fastest, and as the longest can bear.
+    AsManyAsPay,
+    /// So many, as long as there are.
+    Exactly(NonZeroUsize),
+}
+
+/// How much measuring may take from whatever else the host does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pace {
+    /// Nobody waits for it: everything else comes first.
+    Background,
+    /// As fast as it can.
+    #[default]
+    Full,
+}
+
+impl Pace {
+    /// Puts the calling thread back to what every thread begins with.
+    fn leave(self) {
+        match self {
+            // Refused, the thread is slower and nothing else.
+            Self::Background => drop(priority::set(Priority::Full)),
+            Self::Full => {}
+        }
+    }
+}
+
+/// Has the calling thread go at the pace that is asked for now.
+fn follow(pace: &mut Pace, progress: &Progress) {
+    let wanted = progress.pace();
+    if *pace != wanted {
+        let priority = match wanted {
+            Pace::Background => Priority::Background,
+            Pace::Full => Priority::Full,
+        };
+        // Refused, it is in the way of others, and right all the same.
+        let _ = priority::set(priority);
+        *pace = wanted;
+    }
 }
 
 impl Default for Options {
     /// One thread a core, in a store that belongs to root.
     fn default() -> Self {
         let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        Self { threads, owner: Owner::ROOT }
+        Self { threads, owner: Owner::ROOT, lanes: Lanes::AsManyAsPay }
     }
 }
 
@@ -45,6 +94,7 @@ pub struct Progress {
     bytes: AtomicU64,
     paths: AtomicU64,
     cancelled: AtomicBool,
+    background: AtomicBool,
 }
 
 impl Progress {
@@ -58,6 +108,15 @@ impl Progress {
     #[must_use]
     pub fn paths(&self) -> u64 {
         self.paths.load(Ordering::Relaxed)
+    }
+
+    /// How fast to go from now on; also while it goes on.
+    pub fn set_pace(&self, pace: Pace) {
+        self.background.store(pace == Pace::Background, Ordering::Relaxed);
+    }
+
+    fn pace(&self) -> Pace {
+        if self.background.load(Ordering::Relaxed) { Pace::Background } else { Pace::Full }
     }
 
     /// Breaks off. What was not measured by then denies.
@@ -102,6 +161,7 @@ pub fn measure_jobs(
     };
     let work = Work {
         store,
+        read: jobs.iter().map(|_| AtomicU64::new(0)).collect(),
         claimed: jobs.iter().map(|job| job.claimed_size).fold(0, u64::saturating_add),
         jobs,
         next: AtomicUsize::new(0),
@@ -110,14 +170,25 @@ pub fn measure_jobs(
         compressor: Compressor::detect(),
     };
     let run = || lanes::run(&work, progress);
+    let over = AtomicBool::new(false);
+    let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
     std::thread::scope(|scope| {
+        let finished = Finished(&over);
+        let ahead = named("read-ahead").spawn_scoped(scope, || ahead::run(&work, progress, &over));
         let threads: Vec<_> = (0..options.threads.get().min(work.jobs.len()))
-            .filter_map(|_| std::thread::Builder::new().spawn_scoped(scope, run).ok())
+            .filter_map(|_| named("measure").spawn_scoped(scope, run).ok())
             .collect();
-        if threads.is_empty() {
-            return run().into_iter().collect();
+        let measured = if threads.is_empty() {
+            run().into_iter().collect()
+        } else {
+            // What a thread that panicked had measured is lost, and what is not measured denies.
+            threads.into_iter().filter_map(|thread| thread.join().ok()).flatten().collect()
+        };
+        drop(finished);
+        if let Ok(ahead) = ahead {
+            // Nothing depends on it, nor on how it ends.
+            let _ = ahead.join();
         }
-        // What a thread that panicked had measured is lost, and what is not measured denies.
-        threads.into_iter().filter_map(|thread| thread.join().ok()).flatten().collect()
+        measured
     })
 }

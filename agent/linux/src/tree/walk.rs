@@ -11,6 +11,7 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::readlinkat_raw;
 use rustix::io::retry_on_intr;
 
+use super::ahead::Ahead;
 use super::error::Fault;
 use super::names::{Mark, Name, Names};
 use super::open::{Opened, Opener, hold};
@@ -54,6 +55,7 @@ enum State {
     Read {
         file: Opened,
         remaining: u64,
+        ahead: Option<Ahead>,
     },
     /// Inside a directory, between entries.
     List,
@@ -132,13 +134,17 @@ impl Walk {
                 let name = *name;
                 self.enter(name).map(Some)
             }
-            State::Read { file, remaining: 0 } => {
+            State::Read { file, remaining: 0, ahead: _ } => {
                 file.unchanged()?;
                 self.state = State::Leave;
                 Ok(Some(Step::FileEnd))
             }
-            State::Read { file, remaining } => {
-                read(&file.fd, remaining, buffer).map(|length| Some(Step::Contents(length)))
+            State::Read { file, remaining, ahead } => {
+                let length = read(&file.fd, remaining, buffer)?;
+                if let Some(ahead) = ahead {
+                    ahead.advance(&file.fd, length as u64);
+                }
+                Ok(Some(Step::Contents(length)))
             }
             State::List => self.list().map(Some),
             State::Leave => self.leave(),
@@ -200,7 +206,8 @@ impl Walk {
             return Ok(Step::Directory(metadata));
         }
         self.list_attributes(&object)?;
-        self.state = State::Read { file: object, remaining: metadata.size };
+        let ahead = Ahead::of(metadata.size);
+        self.state = State::Read { file: object, remaining: metadata.size, ahead };
         Ok(Step::File(metadata))
     }
 

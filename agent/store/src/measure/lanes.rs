@@ -6,13 +6,13 @@
 use super::nar::NarBuffer;
 use super::path::{Reached, Reading};
 use super::schedule::{Ahead, lanes};
-use super::{Options, Progress};
+use super::{Lanes, Options, Pace, Progress, follow};
 use narwarden_core::closure::PathIndex;
 use narwarden_core::evidence::{Measured, Unmeasured};
 use narwarden_core::plan::Job;
 use narwarden_linux::tree::StoreDirectory;
 use narwarden_sha256::Compressor;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// What all threads work on.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub(super) struct Work<'p> {
     /// Largest first.
     pub(super) jobs: Vec<Job<'p>>,
     pub(super) next: AtomicUsize,
+    /// How much of each was read; all, once it is done with.
+    pub(super) read: Vec<AtomicU64>,
     /// The sizes of all jobs, as they are claimed, and what had been read of others before.
     pub(super) claimed: u64,
     pub(super) read_before: u64,
@@ -28,10 +30,25 @@ pub(super) struct Work<'p> {
     pub(super) compressor: Compressor,
 }
 
+impl Work<'_> {
+    /// How much of the job at `place` was read; `u64::MAX` once it is done with.
+    pub(super) fn read(&self, place: usize) -> u64 {
+        self.read.get(place).map_or(u64::MAX, |read| read.load(Ordering::Relaxed))
+    }
+
+    fn set_read(&self, place: usize, bytes: u64) {
+        if let Some(read) = self.read.get(place) {
+            read.store(bytes, Ordering::Relaxed);
+        }
+    }
+}
+
 /// One NAR at the place that it has come to.
 #[derive(Debug)]
 struct Lane<'p> {
     job: Job<'p>,
+    /// Among all jobs.
+    place: usize,
     reading: Reading,
     attempt: Attempt,
     nar: NarBuffer,
@@ -54,12 +71,14 @@ enum State {
 
 /// Measures until there is nothing left to do.
 pub(super) fn run(work: &Work<'_>, progress: &Progress) -> Vec<(PathIndex, Measured)> {
-    let mut thread = Thread { work, progress, lanes: Vec::new(), spare: Vec::new(), done: Vec::new() };
+    let (lanes, spare, done) = (Vec::new(), Vec::new(), Vec::new());
+    let mut thread = Thread { work, progress, lanes, spare, done, pace: Pace::default() };
     loop {
         thread.refill();
         if thread.lanes.is_empty() {
-            return thread.done;
+            return std::mem::take(&mut thread.done);
         }
+        follow(&mut thread.pace, progress);
         thread.step();
     }
 }
@@ -70,6 +89,14 @@ struct Thread<'w, 'p> {
     lanes: Vec<Lane<'p>>,
     spare: Vec<NarBuffer>,
     done: Vec<(PathIndex, Measured)>,
+    pace: Pace,
+}
+
+impl Drop for Thread<'_, '_> {
+    /// The thread may have been the caller's own.
+    fn drop(&mut self) {
+        self.pace.leave();
+    }
 }
 
 impl<'p> Thread<'_, 'p> {
@@ -86,15 +113,20 @@ impl<'p> Thread<'_, 'p> {
                 rest: work.claimed.saturating_sub(read),
                 threads: work.options.threads.get(),
             };
-            if self.lanes.len() >= lanes(work.compressor.width(), ahead) {
+            let pay = match work.options.lanes {
+                Lanes::AsManyAsPay => lanes(work.compressor.width(), ahead),
+                Lanes::Exactly(lanes) => lanes.get(),
+            };
+            if self.lanes.len() >= pay {
                 return;
             }
-            let Some(job) = work.jobs.get(work.next.fetch_add(1, Ordering::Relaxed)) else { return };
-            self.begin(*job);
+            let place = work.next.fetch_add(1, Ordering::Relaxed);
+            let Some(job) = work.jobs.get(place) else { return };
+            self.begin(*job, place);
         }
     }
 
-    fn begin(&mut self, job: Job<'p>) {
+    fn begin(&mut self, job: Job<'p>, place: usize) {
         let mut nar = self.spare.pop().unwrap_or_else(NarBuffer::new);
         let reading = if self.progress.is_cancelled() {
             Err(Unmeasured::Interrupted)
@@ -104,11 +136,11 @@ impl<'p> Thread<'_, 'p> {
         match reading {
             Ok(reading) => {
                 let (attempt, state) = (Attempt::First, State::Reads);
-                self.lanes.push(Lane { job, reading, attempt, nar, state });
+                self.lanes.push(Lane { job, place, reading, attempt, nar, state });
             }
             Err(why) => {
                 self.spare.push(nar);
-                self.end(job.index, Measured::Not(why));
+                self.end(job.index, place, Measured::Not(why));
             }
         }
     }
@@ -123,6 +155,7 @@ impl<'p> Thread<'_, 'p> {
         work.compressor.update(&mut streams);
         for lane in lanes {
             lane.nar.hashed();
+            work.set_read(lane.place, lane.nar.size());
         }
         for place in (0..self.lanes.len()).rev() {
             if self.lanes.get(place).is_some_and(|lane| lane.state != State::Reads) {
@@ -133,17 +166,18 @@ impl<'p> Thread<'_, 'p> {
     }
 
     fn retire(&mut self, lane: Lane<'p>) {
-        let Lane { job, reading, mut nar, state, .. } = lane;
+        let Lane { job, place, reading, mut nar, state, .. } = lane;
         let evidence = match state {
             State::Failed(why) => Err(why),
             State::Complete => reading.finish(&mut nar),
             State::Reads => Err(Unmeasured::Interrupted),
         };
         self.spare.push(nar);
-        self.end(job.index, evidence.map_or_else(Measured::Not, Measured::Bytes));
+        self.end(job.index, place, evidence.map_or_else(Measured::Not, Measured::Bytes));
     }
 
-    fn end(&mut self, index: PathIndex, measured: Measured) {
+    fn end(&mut self, index: PathIndex, place: usize, measured: Measured) {
+        self.work.set_read(place, u64::MAX);
         self.done.push((index, measured));
         self.progress.paths.fetch_add(1, Ordering::Relaxed);
     }

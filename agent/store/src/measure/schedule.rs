@@ -22,15 +22,18 @@ pub(super) struct Ahead {
 /// and with AVX-512 in the last row.
 const STEPS: [(u64, u64); 4] = [(1, 100), (2, 145), (4, 170), (16, 266)];
 
+/// No store has more: what is claimed beyond it is not worth calculating with.
+const MOST: u64 = 1 << 50;
+
 /// The number of lanes, of at most `width`: the most with which the longest NAR is done before all the others are,
 /// even if those go as fast as they can. Where none is, the number with which the later of the two is soonest.
 pub(super) fn lanes(width: usize, ahead: Ahead) -> usize {
     let width = width.max(1) as u64;
     let usable = || STEPS.iter().copied().filter(move |(lanes, _)| *lanes <= width);
     let best = usable().map(|(_, speed)| speed).max().unwrap_or(100);
-    let each = ahead.rest / ahead.threads.max(1) as u64;
+    let each = ahead.rest.min(MOST) / ahead.threads.max(1) as u64;
     let time = |bytes: u64, speed: u64| bytes.saturating_mul(100) / speed.max(1);
-    let longest = |lanes: u64, speed| time(ahead.longest.saturating_mul(lanes), speed);
+    let longest = |lanes: u64, speed| time(ahead.longest.min(MOST).saturating_mul(lanes), speed);
 
     let in_time = |(lanes, speed): &(u64, u64)| longest(*lanes, *speed) <= time(each, best);
     let most = usable().filter(in_time).map(|(lanes, _)| lanes).max().filter(|lanes| *lanes > 1);
