@@ -159,11 +159,12 @@ fn the_filter_leaves_what_the_daemon_calls() {
         socket bind listen accept4 connect sendmsg recvmsg sendto getsockopt setsockopt \
         rename renameat renameat2 symlinkat unlinkat linkat mkdirat fsync fdatasync flock fchmod \
         fchmodat clone3 futex execve prlimit64 pidfd_open pidfd_send_signal kill rt_sigaction \
-        sched_getaffinity mmap mprotect madvise pread64 pwrite64 fallocate ftruncate umask \
+        sched_getaffinity sched_setscheduler ioprio_set fadvise64 preadv2 mmap mprotect madvise pread64 pwrite64 fallocate ftruncate umask \
         signalfd4 timerfd_create getrandom set_robust_list rseq membarrier";
     let missing: Vec<_> = needed.split_whitespace().filter(|call| !left.contains(*call)).collect();
     assert_eq!(missing, [""; 0]);
     let refused = "mount move_mount init_module kexec_load ptrace process_vm_readv userfaultfd bpf setuid chown \
+        sched_setattr setpriority mbind \
         reboot settimeofday perf_event_open add_key pivot_root open_by_handle_at";
     let too_many: Vec<_> = refused.split_whitespace().filter(|call| left.contains(*call)).collect();
     assert_eq!(too_many, [""; 0]);
@@ -189,6 +190,7 @@ fn nothing_that_would_open_or_stop_the_gate_has_crept_in() {
         ("ReadWritePaths", "/nix/var/nix"),
         ("WatchdogSignal", "SIGKILL"),
         ("LimitCORE", "1"),
+        ("LimitNICE", "+0"),
         ("NoNewPrivileges", "yes"),
         ("CapabilityBoundingSet", "CAP_SYS_ADMIN CAP_DAC_READ_SEARCH CAP_SYS_PTRACE"),
     ] {
