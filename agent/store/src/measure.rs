@@ -150,6 +150,9 @@ pub fn measure_jobs(
     options: Options,
     progress: &Progress,
 ) -> BTreeMap<PathIndex, Measured> {
+    if jobs.is_empty() {
+        return BTreeMap::new();
+    }
     jobs.sort_by_key(|job| std::cmp::Reverse(job.claimed_size));
     let store = match StoreDirectory::open(&location.store_directory()) {
         Ok(store) => store,

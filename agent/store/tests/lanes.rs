@@ -151,7 +151,7 @@ fn size() -> impl Strategy<Value = usize> {
     prop_oneof![
         4 => 0..3000_usize,
         3 => (edge, 0..400_usize).prop_map(|(edge, off)| (edge + off).saturating_sub(200)),
-        1 => 0..700_000_usize,
+        1 => 0..300_000_usize,
     ]
 }
 
@@ -169,7 +169,7 @@ fn leaf() -> impl Strategy<Value = Tree> {
 }
 
 fn tree() -> impl Strategy<Value = Tree> {
-    leaf().prop_recursive(4, 30, 8, |node| {
+    leaf().prop_recursive(3, 12, 6, |node| {
         btree_map("[a-z]{1,8}", node, 0..8).prop_map(Tree::directory)
     })
 }
@@ -187,11 +187,11 @@ fn given() -> impl Strategy<Value = Given> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn any_number_at_a_time_comes_out_as_one_after_the_other(
-        given in vec(given(), 1..24),
+        given in vec(given(), 1..20),
         threads in 1..4_usize,
         lanes in 0..20_usize,
     ) {
@@ -236,7 +236,7 @@ fn wait_until(what: &str, mut reached: impl FnMut() -> bool) {
 
 #[test]
 fn who_is_told_to_stop_reads_no_more_than_one_buffer() {
-    const SIZE: usize = 24 << 20;
+    const SIZE: usize = 6 << 20;
     let (given, threads) = (files(12, SIZE), 2);
     let stopped_at = AtomicU64::new(u64::MAX);
     let (measured, progress) = while_measuring(&given, threads, |_, progress| {
@@ -257,27 +257,25 @@ fn who_is_told_to_stop_reads_no_more_than_one_buffer() {
 
 #[test]
 fn a_neighbour_that_changes_all_the_time_is_the_only_one_to_be_refused() {
-    let given = files(6, 8 << 20);
-    let (measured, _) = while_measuring(&given, 1, |root, progress| {
-        let at = root.join("nix/store").join(path(3).base_name());
-        // Its time moves with every step that the others take.
-        let mut seen = u64::MAX;
-        wait_until("it never ends", || {
-            let now = progress.bytes();
-            if now != seen {
-                seen = now;
+    let given = files(6, 4 << 20);
+    // Whoever writes must come in time twice, since a path that changed is read once more.
+    let caught = (0..50).any(|_| {
+        let (measured, _) = while_measuring(&given, 1, |root, progress| {
+            let at = root.join("nix/store").join(path(3).base_name());
+            wait_until("it never ends", || {
                 fs::set_permissions(&at, fs::Permissions::from_mode(0o444)).unwrap();
-            }
-            progress.paths() == 6
+                progress.paths() == 6
+            });
         });
-    });
-    for (place, (given, measured)) in given.iter().zip(&measured).enumerate() {
-        match (place, measured) {
-            (3, Measured::Not(Unmeasured::Changed(_))) => {}
-            (3, other) => panic!("{other:?}"),
-            _ => expected(given, measured),
+        let others = [0, 1, 2, 4, 5];
+        others.into_iter().for_each(|place| expected(&given[place], &measured[place]));
+        match &measured[3] {
+            Measured::Not(Unmeasured::Changed(_)) => true,
+            Measured::Bytes(_) => false,
+            other => panic!("{other:?}"),
         }
-    }
+    });
+    assert!(caught, "the reader was never overtaken");
 }
 
 /// The scheduling policies of the threads that measure (proc_pid_stat(5), field 41).
