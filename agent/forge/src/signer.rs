@@ -3,6 +3,7 @@
 use curve25519_dalek::scalar::Scalar;
 use data_encoding::BASE64;
 use ed25519_dalek::{Signer as _, SigningKey};
+use narwarden_core::hash::sha256;
 use sha2::{Digest, Sha512};
 
 /// The order of the group, little-endian (RFC 8032, section 5.1).
@@ -46,6 +47,12 @@ impl Signer {
     /// The key of this seed, under this name.
     pub fn new(name: impl Into<String>, seed: u8) -> Self {
         Self { name: name.into(), key: SigningKey::from_bytes(&[seed; 32]) }
+    }
+
+    /// A key that follows from `label` and from nothing else, under this name.
+    pub fn derived(name: impl Into<String>, label: &str) -> Self {
+        let seed = sha256(format!("narwarden throw-away key {label}").as_bytes());
+        Self { name: name.into(), key: SigningKey::from_bytes(&seed) }
     }
 
     /// The name in its signatures.
