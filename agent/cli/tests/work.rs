@@ -101,19 +101,20 @@ fn each_file_and_directory_costs_what_the_table_says() {
     let opened = files + DIRECTORIES + held;
     for (name, expected) in [
         ("openat2", opened),
-        ("close", opened),
         // After it is opened, and what may change meanwhile again at its end.
         ("statx", opened + files + DIRECTORIES),
         ("flistxattr", files + DIRECTORIES),
         // The second says that there is no more.
         ("getdents64", 2 * DIRECTORIES),
         ("readlinkat", LINKS),
-        ("openat", 0),
         ("newfstatat", 0),
         ("lseek", 0),
     ] {
         assert_eq!(count(name), expected, "{name}: {before:?}, {after:?}");
     }
+    // The allocator reads a setting of the system now and then.
+    assert!((0..=1).contains(&count("openat")), "{after:?}");
+    assert_eq!(count("close"), opened + count("openat"), "{after:?}");
     // One for each small file, and for a large one as many as there are buffers.
     let buffers = LARGE / (64 << 10);
     assert!((SMALL + buffers - 2..=SMALL + buffers + 1).contains(&count("read")), "{after:?}");

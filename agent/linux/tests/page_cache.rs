@@ -8,6 +8,7 @@
     clippy::print_stderr,
     reason = "a test that cannot go on fails"
 )]
+#![allow(dead_code, reason = "each test program uses a part of the support")]
 
 mod support;
 
