@@ -16,5 +16,5 @@ pub mod target;
 pub use database::{Database, DatabaseError, ReadMode};
 pub use judge::{Judged, judge};
 pub use location::Location;
-pub use measure::{Options, Progress, measure};
+pub use measure::{Lanes, Options, Pace, Progress, measure, measure_jobs};
 pub use target::{Target, TargetError};

@@ -11,6 +11,7 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::readlinkat_raw;
 use rustix::io::retry_on_intr;
 
+use super::ahead::Ahead;
 use super::error::Fault;
 use super::names::{Mark, Name, Names};
 use super::open::{Opened, Opener, hold};
@@ -19,6 +20,10 @@ use crate::metadata::{FileKind, Metadata};
 
 /// `PATH_MAX` without the NUL: the longest target a link can have and still be used.
 const LONGEST_TARGET: usize = 4095;
+
+/// Room for a listing or a link target. There are many walks at a time, and few directories with more than a few hundred
+/// names.
+const SCRATCH: usize = 16 << 10;
 
 /// A walk in progress.
 #[derive(Debug)]
@@ -54,6 +59,7 @@ enum State {
     Read {
         file: Opened,
         remaining: u64,
+        ahead: Option<Ahead>,
     },
     /// Inside a directory, between entries.
     List,
@@ -103,20 +109,21 @@ impl Walk {
             opener: Opener::new(),
             levels: Vec::new(),
             names,
-            scratch: Vec::with_capacity(attributes::LONGEST_LIST),
+            scratch: Vec::with_capacity(SCRATCH),
             state: State::Enter(root_name),
         })
     }
 
     /// The next event, or `None` when the walk is complete and nothing changed meanwhile.
     ///
-    /// Contents are read into `buffer`, which must not be empty; 64 KiB is a good size.
+    /// Contents are read into the beginning of `buffer`, which must not be empty; 64 KiB is a good size. Each
+    /// call may be lent another one, so that bytes are read to where they are needed.
     ///
     /// # Errors
     /// The first error ends the walk: every later call returns it again.
-    pub fn next<'w>(&'w mut self, buffer: &'w mut [u8]) -> Result<Option<Event<'w>>, WalkError> {
+    pub fn next(&mut self, buffer: &mut [u8]) -> Result<Option<Event<'_>>, WalkError> {
         match self.step(buffer) {
-            Ok(step) => Ok(step.map(|step| self.event(step, buffer))),
+            Ok(step) => Ok(step.map(|step| self.event(step))),
             Err(fault) => {
                 let fault = fault.once_begun();
                 self.state = State::Failed(fault);
@@ -131,13 +138,17 @@ impl Walk {
                 let name = *name;
                 self.enter(name).map(Some)
             }
-            State::Read { file, remaining: 0 } => {
+            State::Read { file, remaining: 0, ahead: _ } => {
                 file.unchanged()?;
                 self.state = State::Leave;
                 Ok(Some(Step::FileEnd))
             }
-            State::Read { file, remaining } => {
-                read(&file.fd, remaining, buffer).map(|length| Some(Step::Contents(length)))
+            State::Read { file, remaining, ahead } => {
+                let length = read(&file.fd, remaining, buffer)?;
+                if let Some(ahead) = ahead {
+                    ahead.advance(&file.fd, length as u64);
+                }
+                Ok(Some(Step::Contents(length)))
             }
             State::List => self.list().map(Some),
             State::Leave => self.leave(),
@@ -199,7 +210,8 @@ impl Walk {
             return Ok(Step::Directory(metadata));
         }
         self.list_attributes(&object)?;
-        self.state = State::Read { file: object, remaining: metadata.size };
+        let ahead = Ahead::of(metadata.size);
+        self.state = State::Read { file: object, remaining: metadata.size, ahead };
         Ok(Step::File(metadata))
     }
 
@@ -242,7 +254,7 @@ impl Walk {
         Ok(None)
     }
 
-    fn event<'w>(&'w self, step: Step, buffer: &'w [u8]) -> Event<'w> {
+    fn event(&self, step: Step) -> Event<'_> {
         let attributes = AttributeNames::new(&self.scratch);
         match step {
             Step::Directory(metadata) => Event::Directory { metadata, attributes },
@@ -250,7 +262,7 @@ impl Walk {
             Step::EntryEnd => Event::EntryEnd,
             Step::DirectoryEnd => Event::DirectoryEnd,
             Step::File(metadata) => Event::File { metadata, attributes },
-            Step::Contents(length) => Event::Contents(buffer.get(..length).unwrap_or_default()),
+            Step::Contents(length) => Event::Contents(length),
             Step::FileEnd => Event::FileEnd,
             Step::Symlink(metadata) => Event::Symlink { metadata, target: &self.scratch },
         }
