@@ -24,13 +24,14 @@ const BEGIN: &str = "<!-- security -->\n";
 const END: &str = "<!-- end of security -->\n";
 
 /// Why each of the points systemd makes stands.
-const REASONS: [(&str, &str); 11] = [
+const REASONS: [(&str, &str); 12] = [
     ("User=/DynamicUser=", "fanotify_init(2) wants root of the first user namespace"),
     ("PrivateUsers=", "fanotify_init(2) wants the first user namespace"),
     ("CapabilityBoundingSet=~CAP_SYS_ADMIN", "fanotify: permission events, marks on file systems"),
     ("CapabilityBoundingSet=~CAP_SYS_PTRACE", "which program asks: /proc/PID/exe of every user"),
     ("CapabilityBoundingSet=~CAP_(DAC_*|FOWNER|IPC_OWNER)", "hash files whatever their mode"),
     ("SystemCallFilter=~@privileged", "fanotify and capset(2) are in that group"),
+    ("RestrictSUIDSGID=", "it refuses openat2(2), which opens every file of the store"),
     ("ProtectProc=", "whoever asks must be seen"),
     ("ProcSubset=", "the boot id, and the limits of fanotify"),
     ("PrivateDevices=", "whoever was refused is told at the terminal"),
@@ -200,6 +201,7 @@ fn nothing_that_would_open_or_stop_the_gate_has_crept_in() {
         "PrivateUsers",
         "ProtectProc",
         "ProcSubset",
+        "RestrictSUIDSGID",
         "MemoryMax",
         "MemoryHigh",
     ] {
