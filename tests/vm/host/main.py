@@ -126,7 +126,7 @@ def run_all(asked, wanted, tools, made, root):
 def line(one, guest, parts, work):
     """How a scenario ended in one guest."""
     passed = all(outcome.passed for outcome in parts.values())
-    took = ", ".join(f"{which} {outcome.seconds:.1f} s" for which, outcome in sorted(parts.items(), reverse=True))
+    took = "; ".join(f"{which} {outcome.seconds:.0f} s, {outcome.work:.0f} of processor" for which, outcome in sorted(parts.items(), reverse=True))
     say(f"{'ok    ' if passed else 'FAILED'}   {one.name} {guest}: {one.title} ({took})")
     for which, outcome in parts.items():
         if not outcome.passed:

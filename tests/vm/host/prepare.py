@@ -10,7 +10,7 @@ import time
 from functools import partial
 
 from cache import Cache, StepFailed
-from qemu import Gone, Machine, Tools
+from qemu import APPEND, BOARD, Gone, Machine, Tools
 
 VM = pathlib.Path(__file__).resolve().parent.parent
 REPOSITORY = VM.parent.parent
@@ -105,8 +105,8 @@ def prepare(root, guests, say):
         image = cache.step(f"image/{name}", [trees[name].result(), name, made, VM / "guest", packaging],
                            [steps / "image", inside])
         boot = Boot(booted / "vmlinuz", initramfs / "initramfs")
-        points = {point: cache.step(f"{point}/{name}", [qemu.result(), image, initramfs], [VM / "host/qemu.py"],
-                                    partial(reach, point, Tools(qemu.result()), boot, image))
+        points = {point: cache.step(f"{point}/{name}", [qemu.result(), image, initramfs, f"{BOARD} {APPEND}"],
+                                    make=partial(reach, point, Tools(qemu.result()), boot, image))
                   for point in ("ready", "bare")}
         return Guest(name, boot, made, points)
 

@@ -13,6 +13,10 @@ MEMORY = "768"
 PAYLOAD, RESULTS = 1 << 20, 32 << 20
 APPEND = ("console=ttyS0 panic=-1 quiet mitigations=off nokaslr random.trust_cpu=on no_timer_check audit=0 "
           "systemd.show_status=0")
+# What a saved state fits. -no-reboot: a reboot ends qemu, and the runner starts it again.
+BOARD = ("-nodefaults", "-no-user-config", "-display", "none",
+         "-machine", "q35,usb=off,vmport=off,smbus=off,hpet=off,graphics=off", "-accel", "tcg,tb-size=256",
+         "-cpu", "max", "-smp", "1", "-m", MEMORY, "-no-reboot", "-rtc", "base=utc,clock=vm")
 
 
 class Gone(Exception):
@@ -52,6 +56,8 @@ class Machine:
         self.tools, self.boot, self.work = tools, boot, work
         self.process = self.control = self.monitor = None
         self.received = b""
+        # Seconds of processor that it took so far: what is the same on a busy host.
+        self.work_done = 0.0
         self.serial = work / "serial.log"
         self.control_log = work / "control.log"
 
@@ -65,9 +71,7 @@ class Machine:
         drive = "if=none,cache=unsafe,discard=unmap"
         # It ends with the runner, whatever becomes of that.
         command = ["setpriv", "--pdeathsig", "KILL", *self.tools.command(
-            "qemu-system-x86_64", *self.tools.firmware(), "-nodefaults", "-no-user-config", "-display", "none",
-            "-machine", "q35,usb=off,vmport=off,smbus=off,hpet=off,graphics=off", "-accel", "tcg,tb-size=256",
-            "-cpu", "max", "-smp", "1", "-m", MEMORY, "-no-reboot", "-rtc", "base=utc,clock=vm",
+            "qemu-system-x86_64", *self.tools.firmware(), *BOARD,
             "-chardev", f"file,id=console,path={self.serial},append=on", "-serial", "chardev:console",
             "-chardev", f"socket,id=control,path={self.work}/control,server=on,wait=off", "-serial", "chardev:control",
             "-qmp", f"unix:{self.work}/monitor,server=on,wait=off",
@@ -100,9 +104,13 @@ class Machine:
                 return line
             except OSError:
                 line.close()
-                if self.process.poll() is not None or time.monotonic() > until:
+                if not self.is_there() or time.monotonic() > until:
                     raise Gone(f"qemu did not start: {self.tail('qemu.log')}") from None
                 time.sleep(0.01)
+
+    def is_there(self):
+        """Whether qemu runs. It is not reaped by looking."""
+        return os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
 
     def ask(self, verb, **arguments):
         """One command to the monitor."""
@@ -140,7 +148,7 @@ class Machine:
             self.ask("quit")
         except Gone:
             pass
-        self.process.wait(60)
+        self.reap()
         self.close()
 
     def send(self, line):
@@ -179,10 +187,17 @@ class Machine:
         """As when the power fails: qemu is killed, and what the guest had not written is lost."""
         if self.process is None:
             return
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
+        if self.process.returncode is None:
+            os.kill(self.process.pid, signal.SIGKILL)
+        self.reap()
         self.close()
+
+    def reap(self):
+        """Waits for it, and counts what it took."""
+        if self.process.returncode is None:
+            _, status, used = os.wait4(self.process.pid, 0)
+            self.process.returncode = os.waitstatus_to_exitcode(status)
+            self.work_done += used.ru_utime + used.ru_stime
 
     def close(self):
         """Lines of a machine that ended."""

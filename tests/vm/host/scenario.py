@@ -72,6 +72,8 @@ class Outcome:
 
     passed: bool
     seconds: float
+    # Of processor.
+    work: float
     reason: str
 
 
@@ -94,7 +96,7 @@ class Run:
             reason = str(error)
         finally:
             self.machine.cut()
-        return Outcome(not reason, time.monotonic() - begin, reason)
+        return Outcome(not reason, time.monotonic() - begin, self.machine.work_done, reason)
 
     def all_of_it(self):
         """Why it failed, or nothing."""
