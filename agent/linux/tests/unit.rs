@@ -24,7 +24,7 @@ const BEGIN: &str = "<!-- security -->\n";
 const END: &str = "<!-- end of security -->\n";
 
 /// Why each of the points systemd makes stands.
-const REASONS: [(&str, &str); 12] = [
+const REASONS: [(&str, &str); 13] = [
     ("User=/DynamicUser=", "fanotify_init(2) wants root of the first user namespace"),
     ("PrivateUsers=", "fanotify_init(2) wants the first user namespace"),
     ("CapabilityBoundingSet=~CAP_SYS_ADMIN", "fanotify: permission events, marks on file systems"),
@@ -35,6 +35,7 @@ const REASONS: [(&str, &str); 12] = [
         "SystemCallFilter=~@resources",
         "sched_setscheduler(2) and ioprio_set(2): its own threads give way to others",
     ),
+    ("RestrictSUIDSGID=", "it refuses openat2(2), which opens every file of the store"),
     ("ProtectProc=", "whoever asks must be seen"),
     ("ProcSubset=", "the boot id, and the limits of fanotify"),
     ("PrivateDevices=", "whoever was refused is told at the terminal"),
@@ -206,6 +207,7 @@ fn nothing_that_would_open_or_stop_the_gate_has_crept_in() {
         "PrivateUsers",
         "ProtectProc",
         "ProcSubset",
+        "RestrictSUIDSGID",
         "MemoryMax",
         "MemoryHigh",
     ] {
