@@ -17,6 +17,7 @@ mod outcome;
 mod pin;
 mod progress;
 mod quarantine;
+mod seals;
 mod status;
 mod terminal;
 mod text;

@@ -7,6 +7,7 @@ mod path;
 mod sinks;
 
 use crate::location::Location;
+use crate::seal::Seals;
 use narwarden_core::closure::PathIndex;
 use narwarden_core::evidence::{Measured, Unmeasured};
 use narwarden_core::metadata::Owner;
@@ -38,6 +39,7 @@ impl Default for Options {
 pub struct Progress {
     bytes: AtomicU64,
     paths: AtomicU64,
+    sealed: AtomicU64,
     cancelled: AtomicBool,
 }
 
@@ -48,10 +50,21 @@ impl Progress {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Paths measured so far.
+    /// Paths measured, or answered for by their seal, so far.
     #[must_use]
     pub fn paths(&self) -> u64 {
         self.paths.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of NARs that were not hashed, since the seal of their path still fitted.
+    #[must_use]
+    pub fn sealed_bytes(&self) -> u64 {
+        self.sealed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn sealed(&self, bytes: u64) {
+        self.sealed.fetch_add(bytes, Ordering::Relaxed);
+        self.paths.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Breaks off. What was not measured by then denies.
@@ -59,7 +72,7 @@ impl Progress {
         self.cancelled.store(true, Ordering::Relaxed);
     }
 
-    fn is_cancelled(&self) -> bool {
+    pub(crate) fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Relaxed)
     }
 }
@@ -74,7 +87,20 @@ pub fn measure(
     options: Options,
     progress: &Progress,
 ) -> BTreeMap<PathIndex, Measured> {
-    let mut jobs: Vec<Job<'_>> = plan.jobs().collect();
+    measure_jobs(location, plan.jobs().collect(), options, progress, None)
+}
+
+/// The same for some jobs of a plan; what is measured is sealed by `seals`.
+pub(crate) fn measure_jobs(
+    location: &Location,
+    mut jobs: Vec<Job<'_>>,
+    options: Options,
+    progress: &Progress,
+    seals: Option<&Seals>,
+) -> BTreeMap<PathIndex, Measured> {
+    if jobs.is_empty() {
+        return BTreeMap::new();
+    }
     jobs.sort_by_key(|job| std::cmp::Reverse(job.claimed_size));
     let store = match StoreDirectory::open(&location.store_directory()) {
         Ok(store) => store,
@@ -91,7 +117,7 @@ pub fn measure(
         while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
             done.push((
                 job.index,
-                path::measure(&store, job, options.owner, &mut buffer, progress),
+                path::measure(&store, job, options.owner, &mut buffer, progress, seals),
             ));
             progress.paths.fetch_add(1, Ordering::Relaxed);
         }

@@ -2,6 +2,7 @@
 
 use super::Progress;
 use super::sinks::Sinks;
+use crate::seal::Seals;
 use narwarden_core::evidence::{Evidence, Measured, MeasuredMetadata, Unmeasured};
 use narwarden_core::metadata::{Node, NodeKind, Owner, deviations};
 use narwarden_core::plan::Job;
@@ -23,8 +24,9 @@ pub(super) fn measure(
     owner: Owner,
     buffer: &mut [u8],
     progress: &Progress,
+    seals: Option<&Seals>,
 ) -> Measured {
-    let mut read = || read(store, job, owner, buffer, progress);
+    let mut read = || read(store, job, owner, buffer, progress, seals);
     // `nix store optimise` replaces files by links with the same bytes: once is no attack yet.
     let evidence = match read() {
         Err(Unmeasured::Changed(_)) => read(),
@@ -32,7 +34,12 @@ pub(super) fn measure(
     };
     match evidence {
         Ok(evidence) => Measured::Bytes(evidence),
-        Err(why) => Measured::Not(why),
+        Err(why) => {
+            if let Some(seals) = seals {
+                seals.not_measured(job);
+            }
+            Measured::Not(why)
+        }
     }
 }
 
@@ -42,12 +49,14 @@ fn read(
     owner: Owner,
     buffer: &mut [u8],
     progress: &Progress,
+    seals: Option<&Seals>,
 ) -> Result<Evidence, Unmeasured> {
     let base_name = job.path.base_name().as_bytes();
     let mut walk =
         Walk::open(store, base_name, Limits::default(), Attributes::List).map_err(unmeasured)?;
     let mut sinks = Sinks::new(job.path, job.content);
     let mut metadata = Looked { owner, place: Vec::new(), found: MeasuredMetadata::default() };
+    let mut observer = seals.and_then(Seals::observer);
     let mut allowance = Allowance::new(job.claimed_size);
     while let Some(event) = walk.next(buffer).map_err(unmeasured)? {
         if progress.is_cancelled() {
@@ -56,14 +65,25 @@ fn read(
         allowance.spend(&event)?;
         metadata.look(&event);
         feed(&mut sinks, &event, progress).map_err(Unmeasured::UnsupportedFile)?;
+        if let Some(observer) = &mut observer {
+            observer.look(&event);
+            // Before its first byte is read.
+            if matches!(event, Event::File { .. }) && !observer.is_in_doubt() {
+                observer.writers(walk.writers());
+            }
+        }
     }
     let hashed = sinks.finish().map_err(Unmeasured::UnsupportedFile)?;
-    Ok(Evidence {
+    let evidence = Evidence {
         nar_hash: hashed.nar_hash,
         nar_size: hashed.nar_size,
         content: hashed.content,
         metadata: metadata.found,
-    })
+    };
+    if let Some(seals) = seals {
+        seals.measured(job, &evidence, observer);
+    }
+    Ok(evidence)
 }
 
 fn feed(sinks: &mut Sinks, event: &Event<'_>, progress: &Progress) -> Result<(), String> {
