@@ -38,7 +38,7 @@ use crate::measure::Progress;
 use binding::Binding;
 use book::{Book, Entry, Found, KEY, TOKEN};
 use narwarden_core::closure::PathIndex;
-use narwarden_core::evidence::{Evidence, Measured};
+use narwarden_core::evidence::{Evidence, Measured, Unmeasured};
 use narwarden_core::metadata::Owner;
 use narwarden_core::plan::Job;
 use narwarden_core::store_path::StorePath;
@@ -244,9 +244,19 @@ impl Seals {
     }
 
     /// Takes note of a path that could not be measured.
-    pub(crate) fn not_measured(&self, job: &Job<'_>) {
-        if let Some(key) = key(job.path) {
-            self.refute(job, key, None);
+    pub(crate) fn not_measured(&self, job: &Job<'_>, why: &Unmeasured) {
+        match (key(job.path), why) {
+            // Nobody looked.
+            (None, _) | (_, Unmeasured::Interrupted) => {}
+            (
+                Some(key),
+                Unmeasured::Missing
+                | Unmeasured::Unreadable(_)
+                | Unmeasured::Changed(_)
+                | Unmeasured::UnsupportedFile(_)
+                | Unmeasured::TooLarge(_)
+                | Unmeasured::ForeignMount(_),
+            ) => self.refute(job, key, None),
         }
     }
 
