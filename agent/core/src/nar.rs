@@ -21,13 +21,136 @@ use crate::sink::{ByteSink, Executable, TreeError, TreeGrammar, TreeSink};
 /// A NAR cannot be written only where there is no tree.
 pub type NarError = TreeError;
 
-/// Writes the NAR of the tree it is fed.
-#[derive(Debug)]
-pub struct NarWriter<S> {
+/// The NAR of a tree without the contents of its files: whoever has them puts them in their place, so that nobody
+/// has to hand them on.
+#[derive(Debug, Default)]
+pub struct Framing {
     grammar: TreeGrammar,
     /// Zeros owed after the contents of the open file.
     padding: usize,
-    /// Small pieces on their way to the sink, so that it is not called for each.
+}
+
+const MAGIC: &[u8] = b"\x0d\0\0\0\0\0\0\0nix-archive-1\0\0\0";
+const DIRECTORY: &[u8] = b"\x01\0\0\0\0\0\0\0(\0\0\0\0\0\0\0\
+    \x04\0\0\0\0\0\0\0type\0\0\0\0\x09\0\0\0\0\0\0\0directory\0\0\0\0\0\0\0";
+const ENTRY: &[u8] = b"\x05\0\0\0\0\0\0\0entry\0\0\0\x01\0\0\0\0\0\0\0(\0\0\0\0\0\0\0\
+    \x04\0\0\0\0\0\0\0name\0\0\0\0";
+const NODE: &[u8] = b"\x04\0\0\0\0\0\0\0node\0\0\0\0";
+const FILE: &[u8] = b"\x01\0\0\0\0\0\0\0(\0\0\0\0\0\0\0\
+    \x04\0\0\0\0\0\0\0type\0\0\0\0\x07\0\0\0\0\0\0\0regular\0";
+const EXECUTABLE: &[u8] = b"\x0a\0\0\0\0\0\0\0executable\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+const CONTENTS: &[u8] = b"\x08\0\0\0\0\0\0\0contents";
+const LINK: &[u8] = b"\x01\0\0\0\0\0\0\0(\0\0\0\0\0\0\0\
+    \x04\0\0\0\0\0\0\0type\0\0\0\0\x07\0\0\0\0\0\0\0symlink\0\x06\0\0\0\0\0\0\0target\0\0";
+const CLOSE: &[u8] = b"\x01\0\0\0\0\0\0\0)\0\0\0\0\0\0\0";
+
+impl Framing {
+    /// More bytes than any one event writes.
+    pub const LONGEST: usize = 4352;
+
+    /// Starts a NAR in `out`.
+    pub fn begin(out: &mut impl ByteSink) -> Self {
+        out.write(MAGIC);
+        Self::default()
+    }
+
+    /// What was written is a whole NAR.
+    pub fn finish(&self) -> Result<(), NarError> {
+        self.grammar.finish()
+    }
+
+    /// See [`TreeSink::begin_directory`].
+    pub fn begin_directory(&mut self, out: &mut impl ByteSink) -> Result<(), NarError> {
+        self.grammar.begin_directory()?;
+        out.write(DIRECTORY);
+        Ok(())
+    }
+
+    /// See [`TreeSink::begin_entry`].
+    pub fn begin_entry(&mut self, name: &[u8], out: &mut impl ByteSink) -> Result<(), NarError> {
+        self.grammar.begin_entry(name)?;
+        out.write(ENTRY);
+        string(name, out);
+        out.write(NODE);
+        Ok(())
+    }
+
+    /// See [`TreeSink::end_entry`].
+    pub fn end_entry(&mut self, out: &mut impl ByteSink) -> Result<(), NarError> {
+        self.grammar.end_entry()?;
+        out.write(CLOSE);
+        Ok(())
+    }
+
+    /// See [`TreeSink::end_directory`].
+    pub fn end_directory(&mut self, out: &mut impl ByteSink) -> Result<(), NarError> {
+        self.grammar.end_directory()?;
+        out.write(CLOSE);
+        Ok(())
+    }
+
+    /// See [`TreeSink::begin_file`].
+    pub fn begin_file(
+        &mut self,
+        executable: Executable,
+        size: u64,
+        out: &mut impl ByteSink,
+    ) -> Result<(), NarError> {
+        self.grammar.begin_file(executable, size)?;
+        out.write(FILE);
+        match executable {
+            Executable::No => {}
+            Executable::Yes => out.write(EXECUTABLE),
+        }
+        out.write(CONTENTS);
+        out.write(&size.to_le_bytes());
+        self.padding = padding(size);
+        Ok(())
+    }
+
+    /// So many bytes of the file's contents were put in their place.
+    pub fn contents(&mut self, bytes: &[u8]) -> Result<(), NarError> {
+        self.grammar.contents(bytes)
+    }
+
+    /// See [`TreeSink::end_file`].
+    pub fn end_file(&mut self, out: &mut impl ByteSink) -> Result<(), NarError> {
+        self.grammar.end_file()?;
+        zeros(mem::take(&mut self.padding), out);
+        out.write(CLOSE);
+        Ok(())
+    }
+
+    /// See [`TreeSink::symlink`].
+    pub fn symlink(&mut self, target: &[u8], out: &mut impl ByteSink) -> Result<(), NarError> {
+        self.grammar.symlink(target)?;
+        out.write(LINK);
+        string(target, out);
+        out.write(CLOSE);
+        Ok(())
+    }
+}
+
+fn string(bytes: &[u8], out: &mut impl ByteSink) {
+    out.write(&(bytes.len() as u64).to_le_bytes());
+    out.write(bytes);
+    zeros(padding(bytes.len() as u64), out);
+}
+
+fn zeros(count: usize, out: &mut impl ByteSink) {
+    out.write([0; 7].get(..count).unwrap_or_default());
+}
+
+/// Writes the NAR of the tree it is fed.
+#[derive(Debug)]
+pub struct NarWriter<S> {
+    framing: Framing,
+    batch: Batch<S>,
+}
+
+/// Collects small pieces, so that the sink is not called for each.
+#[derive(Debug)]
+struct Batch<S> {
     pending: Vec<u8>,
     sink: S,
 }
@@ -38,32 +161,21 @@ const BATCH: usize = 4096;
 impl<S: ByteSink> NarWriter<S> {
     /// Writes to `sink`, which will have everything after [`finish`](Self::finish).
     pub fn new(sink: S) -> Self {
-        let pending = Vec::with_capacity(BATCH);
-        let mut writer = Self { grammar: TreeGrammar::default(), padding: 0, pending, sink };
-        writer.strings(&[b"nix-archive-1"]);
-        writer
+        let mut batch = Batch { pending: Vec::with_capacity(BATCH), sink };
+        Self { framing: Framing::begin(&mut batch), batch }
     }
 
     /// Gives the sink back, if what it got is a whole NAR.
-    pub fn finish(mut self) -> Result<S, NarError> {
-        self.grammar.finish()?;
-        self.sink.write(&self.pending);
-        Ok(self.sink)
+    pub fn finish(self) -> Result<S, NarError> {
+        self.framing.finish()?;
+        let Batch { pending, mut sink } = self.batch;
+        sink.write(&pending);
+        Ok(sink)
     }
+}
 
-    fn strings(&mut self, strings: &[&[u8]]) {
-        for string in strings {
-            self.raw(&(string.len() as u64).to_le_bytes());
-            self.raw(string);
-            self.zeros(padding(string.len() as u64));
-        }
-    }
-
-    fn zeros(&mut self, count: usize) {
-        self.raw([0; 7].get(..count).unwrap_or_default());
-    }
-
-    fn raw(&mut self, bytes: &[u8]) {
+impl<S: ByteSink> ByteSink for Batch<S> {
+    fn write(&mut self, bytes: &[u8]) {
         if bytes.len() > BATCH - self.pending.len() {
             self.sink.write(&self.pending);
             self.pending.clear();
@@ -80,60 +192,37 @@ impl<S: ByteSink> TreeSink for NarWriter<S> {
     type Error = NarError;
 
     fn begin_directory(&mut self) -> Result<(), NarError> {
-        self.grammar.begin_directory()?;
-        self.strings(&[b"(", b"type", b"directory"]);
-        Ok(())
+        self.framing.begin_directory(&mut self.batch)
     }
 
     fn begin_entry(&mut self, name: &[u8]) -> Result<(), NarError> {
-        self.grammar.begin_entry(name)?;
-        self.strings(&[b"entry", b"(", b"name", name, b"node"]);
-        Ok(())
+        self.framing.begin_entry(name, &mut self.batch)
     }
 
     fn end_entry(&mut self) -> Result<(), NarError> {
-        self.grammar.end_entry()?;
-        self.strings(&[b")"]);
-        Ok(())
+        self.framing.end_entry(&mut self.batch)
     }
 
     fn end_directory(&mut self) -> Result<(), NarError> {
-        self.grammar.end_directory()?;
-        self.strings(&[b")"]);
-        Ok(())
+        self.framing.end_directory(&mut self.batch)
     }
 
     fn begin_file(&mut self, executable: Executable, size: u64) -> Result<(), NarError> {
-        self.grammar.begin_file(executable, size)?;
-        self.strings(&[b"(", b"type", b"regular"]);
-        match executable {
-            Executable::No => {}
-            Executable::Yes => self.strings(&[b"executable", b""]),
-        }
-        self.strings(&[b"contents"]);
-        self.raw(&size.to_le_bytes());
-        self.padding = padding(size);
-        Ok(())
+        self.framing.begin_file(executable, size, &mut self.batch)
     }
 
     fn contents(&mut self, bytes: &[u8]) -> Result<(), NarError> {
-        self.grammar.contents(bytes)?;
-        self.raw(bytes);
+        self.framing.contents(bytes)?;
+        self.batch.write(bytes);
         Ok(())
     }
 
     fn end_file(&mut self) -> Result<(), NarError> {
-        self.grammar.end_file()?;
-        let owed = mem::take(&mut self.padding);
-        self.zeros(owed);
-        self.strings(&[b")"]);
-        Ok(())
+        self.framing.end_file(&mut self.batch)
     }
 
     fn symlink(&mut self, target: &[u8]) -> Result<(), NarError> {
-        self.grammar.symlink(target)?;
-        self.strings(&[b"(", b"type", b"symlink", b"target", target, b")"]);
-        Ok(())
+        self.framing.symlink(target, &mut self.batch)
     }
 }
 
@@ -225,6 +314,27 @@ mod tests {
             b"\x01\0\0\0\0\0\0\0)\0\0\0\0\0\0\0",
         ];
         assert_eq!(writer.finish().unwrap(), expected.concat());
+    }
+
+    #[test]
+    fn no_event_writes_more_than_it_may() {
+        let longest = [b'n'; 4095];
+        for length in [1, 2, 8, 255, 4095] {
+            let mut out = Vec::new();
+            let mut link = Framing::begin(&mut out);
+            out.clear();
+            link.symlink(&longest[..length], &mut out).unwrap();
+            assert!(out.len() <= Framing::LONGEST);
+            if length > 255 {
+                assert!(out.len() > Framing::LONGEST - 256, "{}", out.len());
+                continue;
+            }
+            let mut directory = Framing::begin(&mut out);
+            directory.begin_directory(&mut out).unwrap();
+            out.clear();
+            directory.begin_entry(&longest[..length], &mut out).unwrap();
+            assert!(out.len() <= Framing::LONGEST);
+        }
     }
 
     #[test]

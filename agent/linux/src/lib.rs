@@ -2,6 +2,8 @@
 //! when it cannot. It knows file descriptors, mounts and time stamps; it knows no policy.
 //!
 //! - [`tree`]: the walk over one file, directory or symbolic link below a held directory
+//! - [`prefetch`]: has the disk read ahead of walks what is not in memory
+//! - [`priority`]: gives way to whatever is more urgent
 //! - [`metadata`]: what statx(2) tells of an open file
 //! - [`trusted_file`]: files an operator writes, refused if someone else could have written them
 //! - [`fanotify`]: is asked before files are opened or executed, and answers
@@ -28,6 +30,9 @@ pub mod file_id;
 pub mod journal;
 pub mod limits;
 pub mod metadata;
+mod page_cache;
+pub mod prefetch;
+pub mod priority;
 pub mod process;
 pub mod sandbox;
 pub mod signals;

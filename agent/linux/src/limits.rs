@@ -21,9 +21,23 @@ pub fn raise_open_file_limit() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
+/// How much memory could be used without pushing out what others use, in bytes; nothing where the system does not
+/// tell.
+#[must_use]
+pub fn available_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn some_memory_is_available() {
+        assert!(available_memory().unwrap() > 1 << 20);
+    }
 
     #[test]
     fn raises_and_never_lowers() {

@@ -24,14 +24,15 @@
 //! let mut buffer = vec![0; 65_536];
 //! let mut contents = Vec::new();
 //! while let Some(event) = walk.next(&mut buffer)? {
-//!     if let Event::Contents(bytes) = event {
-//!         contents.extend_from_slice(bytes);
+//!     if let Event::Contents(length) = event {
+//!         contents.extend_from_slice(&buffer[..length]);
 //!     }
 //! }
 //! assert_eq!(contents, b"hi");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod ahead;
 mod attributes;
 mod error;
 mod names;
@@ -43,10 +44,11 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::retry_on_intr;
 
+pub use self::ahead::BEGINNING;
 pub use self::attributes::{AttributeNames, Attributes};
 pub use self::error::WalkError;
 pub use self::survey::{Root, Survey};
@@ -112,6 +114,12 @@ impl StoreDirectory {
     }
 }
 
+impl AsFd for StoreDirectory {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
+    }
+}
+
 /// One step of a walk. The grammar is that of a NAR:
 ///
 /// ```text
@@ -132,8 +140,8 @@ pub enum Event<'w> {
     DirectoryEnd,
     /// A regular file begins; exactly `metadata.size` bytes follow.
     File { metadata: Metadata, attributes: AttributeNames<'w> },
-    /// The next bytes of the file, at least one.
-    Contents(&'w [u8]),
+    /// The next bytes of the file, so many and at least one: they begin the buffer that was lent.
+    Contents(usize),
     /// The file is complete and did not change.
     FileEnd,
     /// A symbolic link, complete.

@@ -17,6 +17,6 @@ pub mod target;
 pub use database::{Database, DatabaseError, ReadMode};
 pub use judge::{Judged, judge, judge_sealed};
 pub use location::Location;
-pub use measure::{Options, Progress, measure};
+pub use measure::{Lanes, Options, Pace, Progress, measure, measure_jobs};
 pub use seal::{Belief, NoSeals, Seals, Shelf};
 pub use target::{Target, TargetError};

@@ -1,7 +1,7 @@
 //! What is still to be verified: each toplevel once, those that somebody waits for before those that may be wanted.
 
 use narwarden_core::store_path::StorePath;
-use narwarden_store::Progress;
+use narwarden_store::{Pace, Progress};
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -12,6 +12,16 @@ pub enum Urgency {
     Waited,
     /// It may be wanted soon.
     Ahead,
+}
+
+impl Urgency {
+    /// How fast to measure: what nobody waits for must not be felt.
+    fn pace(self) -> Pace {
+        match self {
+            Self::Waited => Pace::Full,
+            Self::Ahead => Pace::Background,
+        }
+    }
 }
 
 /// What is still to be verified.
@@ -63,6 +73,7 @@ impl Queue {
             && running.cancelled == Cancelled::No
         {
             running.urgency = running.urgency.min(urgency);
+            running.progress.set_pace(running.urgency.pace());
             return;
         }
         if state.waited.contains(&toplevel) {
@@ -131,6 +142,7 @@ impl Queue {
             let next = waited.or_else(|| state.ahead.pop_front().map(|it| (it, Urgency::Ahead)));
             if let Some((toplevel, urgency)) = next {
                 let progress = Arc::new(Progress::default());
+                progress.set_pace(urgency.pace());
                 state.running = Some(Running {
                     toplevel: toplevel.clone(),
                     urgency,

@@ -11,6 +11,7 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::readlinkat_raw;
 use rustix::io::retry_on_intr;
 
+use super::ahead::Ahead;
 use super::error::Fault;
 use super::names::{Mark, Name, Names};
 use super::open::{Opened, Opener, hold};
@@ -55,6 +56,7 @@ enum State {
     Read {
         file: Opened,
         remaining: u64,
+        ahead: Option<Ahead>,
     },
     /// Inside a directory, between entries.
     List,
@@ -111,13 +113,14 @@ impl Walk {
 
     /// The next event, or `None` when the walk is complete and nothing changed meanwhile.
     ///
-    /// Contents are read into `buffer`, which must not be empty; 64 KiB is a good size.
+    /// Contents are read into the beginning of `buffer`, which must not be empty; 64 KiB is a good size. Each
+    /// call may be lent another one, so that bytes are read to where they are needed.
     ///
     /// # Errors
     /// The first error ends the walk: every later call returns it again.
-    pub fn next<'w>(&'w mut self, buffer: &'w mut [u8]) -> Result<Option<Event<'w>>, WalkError> {
+    pub fn next(&mut self, buffer: &mut [u8]) -> Result<Option<Event<'_>>, WalkError> {
         match self.step(buffer) {
-            Ok(step) => Ok(step.map(|step| self.event(step, buffer))),
+            Ok(step) => Ok(step.map(|step| self.event(step))),
             Err(fault) => {
                 let fault = fault.once_begun();
                 self.state = State::Failed(fault);
@@ -144,13 +147,17 @@ impl Walk {
                 let name = *name;
                 self.enter(name).map(Some)
             }
-            State::Read { file, remaining: 0 } => {
+            State::Read { file, remaining: 0, ahead: _ } => {
                 file.unchanged()?;
                 self.state = State::Leave;
                 Ok(Some(Step::FileEnd))
             }
-            State::Read { file, remaining } => {
-                read(&file.fd, remaining, buffer).map(|length| Some(Step::Contents(length)))
+            State::Read { file, remaining, ahead } => {
+                let length = read(&file.fd, remaining, buffer)?;
+                if let Some(ahead) = ahead {
+                    ahead.advance(&file.fd, length as u64);
+                }
+                Ok(Some(Step::Contents(length)))
             }
             State::List => self.list().map(Some),
             State::Leave => self.leave(),
@@ -212,7 +219,8 @@ impl Walk {
             return Ok(Step::Directory(metadata));
         }
         self.list_attributes(&object)?;
-        self.state = State::Read { file: object, remaining: metadata.size };
+        let ahead = Ahead::of(metadata.size);
+        self.state = State::Read { file: object, remaining: metadata.size, ahead };
         Ok(Step::File(metadata))
     }
 
@@ -255,7 +263,7 @@ impl Walk {
         Ok(None)
     }
 
-    fn event<'w>(&'w self, step: Step, buffer: &'w [u8]) -> Event<'w> {
+    fn event(&self, step: Step) -> Event<'_> {
         let attributes = AttributeNames::new(&self.scratch);
         match step {
             Step::Directory(metadata) => Event::Directory { metadata, attributes },
@@ -263,7 +271,7 @@ impl Walk {
             Step::EntryEnd => Event::EntryEnd,
             Step::DirectoryEnd => Event::DirectoryEnd,
             Step::File(metadata) => Event::File { metadata, attributes },
-            Step::Contents(length) => Event::Contents(buffer.get(..length).unwrap_or_default()),
+            Step::Contents(length) => Event::Contents(length),
             Step::FileEnd => Event::FileEnd,
             Step::Symlink(metadata) => Event::Symlink { metadata, target: &self.scratch },
         }

@@ -48,14 +48,16 @@ pub(crate) fn walk_with(
         if event == Event::EntryEnd {
             path.pop();
         }
-        keep(&mut seen, &event);
+        let event = owned(&event);
+        keep(&mut seen, event, &buffer);
     }
     assert_eq!(walk.next(&mut buffer), Ok(None), "the end is for good");
     Ok(seen)
 }
 
-fn keep(seen: &mut Vec<Seen>, event: &Event<'_>) {
-    let event = match *event {
+/// What an event says, but for the contents, which are in the buffer.
+fn owned(event: &Event<'_>) -> Result<Seen, usize> {
+    Ok(match *event {
         Event::Directory { metadata, attributes } => {
             Seen::Directory(metadata, attributes.iter().map(<[u8]>::to_vec).collect())
         }
@@ -65,18 +67,24 @@ fn keep(seen: &mut Vec<Seen>, event: &Event<'_>) {
         Event::File { metadata, attributes } => {
             Seen::File(metadata, attributes.iter().map(<[u8]>::to_vec).collect())
         }
-        Event::Contents(bytes) => {
-            assert!(!bytes.is_empty());
-            if let Some(Seen::Contents(before)) = seen.last_mut() {
-                before.extend_from_slice(bytes);
-                return;
-            }
-            Seen::Contents(bytes.to_vec())
-        }
+        Event::Contents(length) => return Err(length),
         Event::FileEnd => Seen::FileEnd,
         Event::Symlink { metadata, target } => Seen::Symlink(metadata, target.to_vec()),
-    };
-    seen.push(event);
+    })
+}
+
+fn keep(seen: &mut Vec<Seen>, event: Result<Seen, usize>, buffer: &[u8]) {
+    match event {
+        Ok(event) => seen.push(event),
+        Err(length) => {
+            let bytes = &buffer[..length];
+            assert!(!bytes.is_empty());
+            match seen.last_mut() {
+                Some(Seen::Contents(before)) => before.extend_from_slice(bytes),
+                _ => seen.push(Seen::Contents(bytes.to_vec())),
+            }
+        }
+    }
 }
 
 /// Walks `store/name` with the usual limits.

@@ -1,113 +1,150 @@
-//! One store path: its tree walked, hashed, and looked over for what no hash covers.
+//! One store path: its tree walked, put into its NAR, and looked over for what no hash covers.
 
 use super::Progress;
+use super::lanes::Work;
+use super::nar::NarBuffer;
 use super::sinks::Sinks;
-use crate::seal::Seals;
-use narwarden_core::evidence::{Evidence, Measured, MeasuredMetadata, Unmeasured};
+use crate::seal::{Observer, Seals};
+use narwarden_core::evidence::{Evidence, MeasuredMetadata, Unmeasured};
 use narwarden_core::metadata::{Node, NodeKind, Owner, deviations};
+use narwarden_core::nar::NarError;
 use narwarden_core::plan::Job;
-use narwarden_core::sink::{Executable, TreeSink as _};
+use narwarden_core::sink::Executable;
 use narwarden_linux::metadata::Metadata;
-use narwarden_linux::tree::{Attributes, Event, Limits, StoreDirectory, Walk, WalkError};
+use narwarden_linux::tree::{Attributes, Event, Limits, Walk, WalkError};
 use std::sync::atomic::Ordering;
-
-/// Bytes read at a time: larger buffers fall out of the first-level caches and gain nothing.
-pub(super) const BUFFER: usize = 64 << 10;
 
 /// The owner's execute bit, the only one that a NAR knows.
 const OWNER_EXECUTE: u32 = 0o100;
 
-/// Measures the path of `job`, whatever lies there.
-pub(super) fn measure(
-    store: &StoreDirectory,
-    job: &Job<'_>,
-    owner: Owner,
-    buffer: &mut [u8],
-    progress: &Progress,
-    seals: Option<&Seals>,
-) -> Measured {
-    let mut read = || read(store, job, owner, buffer, progress, seals);
-    // `nix store optimise` replaces files by links with the same bytes: once is no attack yet.
-    let evidence = match read() {
-        Err(Unmeasured::Changed(_)) => read(),
-        first => first,
-    };
-    match evidence {
-        Ok(evidence) => Measured::Bytes(evidence),
-        Err(why) => {
-            if let Some(seals) = seals {
-                seals.not_measured(job);
+/// A path that is being read.
+#[derive(Debug)]
+pub(super) struct Reading {
+    walk: Walk,
+    sinks: Sinks,
+    allowance: Allowance,
+    observers: Observers,
+}
+
+/// Whether a path was read to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reached {
+    /// The buffer is full, and there is more.
+    Full,
+    /// All of it was read, and held still meanwhile.
+    End,
+}
+
+impl Reading {
+    /// Begins to read the path of `job`, whose NAR begins in `nar`.
+    pub(super) fn begin(
+        work: &Work<'_>,
+        job: &Job<'_>,
+        nar: &mut NarBuffer,
+    ) -> Result<Self, Unmeasured> {
+        let base_name = job.path.base_name().as_bytes();
+        let walk = Walk::open(&work.store, base_name, Limits::default(), Attributes::List);
+        Ok(Self {
+            walk: walk.map_err(unmeasured)?,
+            sinks: Sinks::begin(job.path, job.content, nar),
+            allowance: Allowance::new(job.claimed_size),
+            observers: Observers {
+                metadata: Looked::new(work.options.owner),
+                seal: work.seals.and_then(Seals::observer),
+            },
+        })
+    }
+
+    /// Reads on until `nar` is full or the path complete.
+    pub(super) fn fill(
+        &mut self,
+        nar: &mut NarBuffer,
+        progress: &Progress,
+    ) -> Result<Reached, Unmeasured> {
+        let Self { walk, sinks, allowance, observers } = self;
+        while !nar.is_full() {
+            if progress.is_cancelled() {
+                return Err(Unmeasured::Interrupted);
             }
-            Measured::Not(why)
+            let Some(event) = walk.next(nar.free()).map_err(unmeasured)? else {
+                sinks.beside(nar.fresh());
+                return Ok(Reached::End);
+            };
+            allowance.spend(&event)?;
+            observers.see(&event);
+            if let Event::Contents(length) = event {
+                progress.bytes.fetch_add(length as u64, Ordering::Relaxed);
+            }
+            feed(sinks, &event, nar)
+                .map_err(|error| Unmeasured::UnsupportedFile(error.to_string()))?;
+            if let Event::File { .. } = event {
+                observers.writers(walk);
+            }
+        }
+        sinks.beside(nar.fresh());
+        Ok(Reached::Full)
+    }
+
+    /// What the path is, once it was read to its end and all of `nar` was hashed.
+    pub(super) fn finish(
+        self,
+        nar: &mut NarBuffer,
+    ) -> Result<(Evidence, Option<Observer>), Unmeasured> {
+        let hashed = self.sinks.finish(nar).map_err(Unmeasured::UnsupportedFile)?;
+        let Observers { metadata, seal } = self.observers;
+        let evidence = Evidence {
+            nar_hash: hashed.nar_hash,
+            nar_size: hashed.nar_size,
+            content: hashed.content,
+            metadata: metadata.found,
+        };
+        Ok((evidence, seal))
+    }
+}
+
+/// Whoever sees each event of a walk before it is known that all of it holds.
+#[derive(Debug)]
+struct Observers {
+    metadata: Looked,
+    seal: Option<Observer>,
+}
+
+impl Observers {
+    fn see(&mut self, event: &Event<'_>) {
+        self.metadata.look(event);
+        if let Some(seal) = &mut self.seal {
+            seal.look(event);
+        }
+    }
+
+    /// A file begins: before its first byte is read is the time to ask who may write to it.
+    fn writers(&mut self, walk: &Walk) {
+        if let Some(seal) = self.seal.as_mut().filter(|seal| !seal.is_in_doubt()) {
+            seal.writers(walk.writers());
         }
     }
 }
 
-fn read(
-    store: &StoreDirectory,
-    job: &Job<'_>,
-    owner: Owner,
-    buffer: &mut [u8],
-    progress: &Progress,
-    seals: Option<&Seals>,
-) -> Result<Evidence, Unmeasured> {
-    let base_name = job.path.base_name().as_bytes();
-    let mut walk =
-        Walk::open(store, base_name, Limits::default(), Attributes::List).map_err(unmeasured)?;
-    let mut sinks = Sinks::new(job.path, job.content);
-    let mut metadata = Looked { owner, place: Vec::new(), found: MeasuredMetadata::default() };
-    let mut observer = seals.and_then(Seals::observer);
-    let mut allowance = Allowance::new(job.claimed_size);
-    while let Some(event) = walk.next(buffer).map_err(unmeasured)? {
-        if progress.is_cancelled() {
-            return Err(Unmeasured::Interrupted);
-        }
-        allowance.spend(&event)?;
-        metadata.look(&event);
-        feed(&mut sinks, &event, progress).map_err(Unmeasured::UnsupportedFile)?;
-        if let Some(observer) = &mut observer {
-            observer.look(&event);
-            // Before its first byte is read.
-            if matches!(event, Event::File { .. }) && !observer.is_in_doubt() {
-                observer.writers(walk.writers());
-            }
-        }
-    }
-    let hashed = sinks.finish().map_err(Unmeasured::UnsupportedFile)?;
-    let evidence = Evidence {
-        nar_hash: hashed.nar_hash,
-        nar_size: hashed.nar_size,
-        content: hashed.content,
-        metadata: metadata.found,
-    };
-    if let Some(seals) = seals {
-        seals.measured(job, &evidence, observer);
-    }
-    Ok(evidence)
-}
-
-fn feed(sinks: &mut Sinks, event: &Event<'_>, progress: &Progress) -> Result<(), String> {
+fn feed(sinks: &mut Sinks, event: &Event<'_>, nar: &mut NarBuffer) -> Result<(), NarError> {
     match event {
-        Event::Directory { .. } => sinks.begin_directory(),
-        Event::Entry { name } => sinks.begin_entry(name),
-        Event::EntryEnd => sinks.end_entry(),
-        Event::DirectoryEnd => sinks.end_directory(),
+        Event::Directory { .. } => sinks.begin_directory(nar),
+        Event::Entry { name } => sinks.begin_entry(name, nar),
+        Event::EntryEnd => sinks.end_entry(nar),
+        Event::DirectoryEnd => sinks.end_directory(nar),
         Event::File { metadata, .. } => {
             let owner_may = metadata.mode & OWNER_EXECUTE != 0;
             let executable = if owner_may { Executable::Yes } else { Executable::No };
-            sinks.begin_file(executable, metadata.size)
+            sinks.begin_file(executable, metadata.size, nar)
         }
-        Event::Contents(bytes) => {
-            progress.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-            sinks.contents(bytes)
-        }
-        Event::FileEnd => sinks.end_file(),
-        Event::Symlink { target, .. } => sinks.symlink(target),
+        Event::Contents(length) => sinks.contents(*length, nar),
+        Event::FileEnd => sinks.end_file(nar),
+        Event::Symlink { target, .. } => sinks.symlink(target, nar),
     }
 }
 
 /// How many bytes a path may have: some more than the database says, so that a small lie is found out by
 /// measuring, and not so many that a sparse file of a terabyte keeps a host waiting.
+#[derive(Debug)]
 struct Allowance {
     claimed: u64,
     left: u64,
@@ -144,6 +181,7 @@ impl Allowance {
 }
 
 /// The eye on metadata, with the place that the walk is at.
+#[derive(Debug)]
 struct Looked {
     owner: Owner,
     place: Vec<u8>,
@@ -151,6 +189,10 @@ struct Looked {
 }
 
 impl Looked {
+    fn new(owner: Owner) -> Self {
+        Self { owner, place: Vec::new(), found: MeasuredMetadata::default() }
+    }
+
     fn look(&mut self, event: &Event<'_>) {
         match event {
             Event::Entry { name } => {

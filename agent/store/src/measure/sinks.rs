@@ -1,39 +1,23 @@
 //! What one walk is hashed into: the NAR always, a content address beside it where one is claimed.
 
+use super::nar::NarBuffer;
 use narwarden_core::content_address::SelfReference;
 use narwarden_core::evidence::MeasuredContent;
-use narwarden_core::git_object::GitHasher;
-use narwarden_core::hash::{Algorithm, Hasher, NarHash};
-use narwarden_core::nar::NarWriter;
+use narwarden_core::git_object::{GitError, GitHasher};
+use narwarden_core::hash::{Algorithm, Hash, Hasher, NarHash};
+use narwarden_core::nar::{Framing, NarError};
 use narwarden_core::plan::ContentAsk;
 use narwarden_core::self_reference::SelfReferenceHasher;
-use narwarden_core::sink::{ByteSink, Counting, Executable, TreeSink};
+use narwarden_core::sink::{ByteSink as _, Executable, TreeSink as _};
 use narwarden_core::store_path::StorePath;
 use std::num::NonZeroU64;
 
-/// The bytes of a NAR, hashed once or twice.
-#[derive(Debug)]
-struct NarBytes {
-    nar: Hasher,
-    beside: Beside,
-}
-
+/// What else the bytes of the NAR are hashed into.
 #[derive(Debug)]
 enum Beside {
     Nothing,
     Hash(Box<Hasher>),
     Modulo(Box<SelfReferenceHasher>),
-}
-
-impl ByteSink for NarBytes {
-    fn write(&mut self, bytes: &[u8]) {
-        self.nar.write(bytes);
-        match &mut self.beside {
-            Beside::Nothing => {}
-            Beside::Hash(hasher) => hasher.write(bytes),
-            Beside::Modulo(hasher) => hasher.write(bytes),
-        }
-    }
 }
 
 /// What is hashed of the tree itself rather than of its NAR.
@@ -56,7 +40,8 @@ enum Root {
 /// Everything that a tree is fed to.
 #[derive(Debug)]
 pub(super) struct Sinks {
-    nar: NarWriter<Counting<NarBytes>>,
+    framing: Framing,
+    beside: Beside,
     content: Content,
     root: Root,
 }
@@ -70,7 +55,8 @@ pub(super) struct Hashed {
 }
 
 impl Sinks {
-    pub(super) fn new(path: &StorePath, ask: ContentAsk) -> Self {
+    /// Begins a NAR in `out`, which every other call is to be given too.
+    pub(super) fn begin(path: &StorePath, ask: ContentAsk, out: &mut NarBuffer) -> Self {
         let beside = match ask {
             ContentAsk::Nar(algorithm, SelfReference::Yes) => {
                 Beside::Modulo(Box::new(SelfReferenceHasher::new(path.hash_part(), algorithm)))
@@ -88,22 +74,32 @@ impl Sinks {
             ContentAsk::File(algorithm) => Content::File(Hasher::new(algorithm)),
             ContentAsk::Git(algorithm) => Content::Git(GitHasher::new(algorithm).ok()),
         };
-        let bytes = NarBytes { nar: Hasher::new(Algorithm::Sha256), beside };
-        Self { nar: NarWriter::new(Counting::new(bytes)), content, root: Root::NotSeen }
+        out.clear();
+        Self { framing: Framing::begin(out), beside, content, root: Root::NotSeen }
     }
 
-    /// What it all came out as; the error says what in the tree no NAR can hold.
-    pub(super) fn finish(self) -> Result<Hashed, String> {
-        let counted = self.nar.finish().map_err(|error| error.to_string())?;
-        let nar_size = NonZeroU64::new(counted.count()).ok_or("an empty NAR")?;
-        let NarBytes { nar, beside } = counted.into_inner();
-        let nar = nar.finish();
+    /// What else wants the bytes that came into the buffer.
+    pub(super) fn beside(&mut self, fresh: &[u8]) {
+        match &mut self.beside {
+            Beside::Nothing => {}
+            Beside::Hash(hasher) => hasher.write(fresh),
+            Beside::Modulo(hasher) => hasher.write(fresh),
+        }
+    }
+
+    /// What it all came out as, once all of `out` was hashed; the error says what in the tree no NAR can hold.
+    pub(super) fn finish(self, out: &mut NarBuffer) -> Result<Hashed, String> {
+        self.framing.finish().map_err(|error| error.to_string())?;
+        let (digest, size) = out.finish().ok_or("its NAR was not hashed as a whole")?;
+        let nar_size = NonZeroU64::new(size).ok_or("an empty NAR")?;
+        let nar_hash = NarHash::from_bytes(digest);
+        let nar = Hash::from(nar_hash);
         let executable = match self.root {
             Root::File(executable) => executable,
             Root::NotSeen | Root::Other => Executable::No,
         };
         let hash = |strict, legacy| MeasuredContent::Hash { strict, legacy, executable };
-        let content = match (self.content, beside) {
+        let content = match (self.content, self.beside) {
             (Content::Nothing, _) => MeasuredContent::NotAsked,
             (Content::Nar, Beside::Nothing) => hash(Some(nar), None),
             (Content::Nar, Beside::Hash(hasher)) => hash(Some(hasher.finish()), None),
@@ -117,24 +113,16 @@ impl Sinks {
             },
             (Content::Git(git), _) => hash(git.and_then(|git| git.finish().ok()), None),
         };
-        let nar_hash = NarHash::try_from(nar).map_err(|error| error.to_string())?;
         Ok(Hashed { nar_hash, nar_size, content })
     }
 
-    /// Feeds the NAR, whose refusal counts, and the git object id, whose refusal leaves no hash behind.
-    fn each(
-        &mut self,
-        mut nar: impl FnMut(
-            &mut NarWriter<Counting<NarBytes>>,
-        ) -> Result<(), narwarden_core::nar::NarError>,
-        mut git: impl FnMut(&mut GitHasher) -> Result<(), narwarden_core::git_object::GitError>,
-    ) -> Result<(), String> {
+    /// Feeds the git object id, whose refusal leaves no hash behind.
+    fn git(&mut self, feed: impl FnOnce(&mut GitHasher) -> Result<(), GitError>) {
         if let Content::Git(hasher) = &mut self.content
-            && hasher.as_mut().is_some_and(|hasher| git(hasher).is_err())
+            && hasher.as_mut().is_some_and(|hasher| feed(hasher).is_err())
         {
             *hasher = None;
         }
-        nar(&mut self.nar).map_err(|error| error.to_string())
     }
 
     /// Keeps the first object, which is the root.
@@ -143,46 +131,59 @@ impl Sinks {
             self.root = found;
         }
     }
-}
-
-impl TreeSink for Sinks {
-    type Error = String;
-
-    fn begin_directory(&mut self) -> Result<(), String> {
+    pub(super) fn begin_directory(&mut self, out: &mut NarBuffer) -> Result<(), NarError> {
         self.object(Root::Other);
-        self.each(|it| it.begin_directory(), |it| it.begin_directory())
+        self.git(GitHasher::begin_directory);
+        self.framing.begin_directory(out)
     }
 
-    fn begin_entry(&mut self, name: &[u8]) -> Result<(), String> {
-        self.each(|it| it.begin_entry(name), |it| it.begin_entry(name))
+    pub(super) fn begin_entry(&mut self, name: &[u8], out: &mut NarBuffer) -> Result<(), NarError> {
+        self.git(|git| git.begin_entry(name));
+        self.framing.begin_entry(name, out)
     }
 
-    fn end_entry(&mut self) -> Result<(), String> {
-        self.each(|it| it.end_entry(), |it| it.end_entry())
+    pub(super) fn end_entry(&mut self, out: &mut NarBuffer) -> Result<(), NarError> {
+        self.git(GitHasher::end_entry);
+        self.framing.end_entry(out)
     }
 
-    fn end_directory(&mut self) -> Result<(), String> {
-        self.each(|it| it.end_directory(), |it| it.end_directory())
+    pub(super) fn end_directory(&mut self, out: &mut NarBuffer) -> Result<(), NarError> {
+        self.git(GitHasher::end_directory);
+        self.framing.end_directory(out)
     }
 
-    fn begin_file(&mut self, executable: Executable, size: u64) -> Result<(), String> {
+    pub(super) fn begin_file(
+        &mut self,
+        executable: Executable,
+        size: u64,
+        out: &mut NarBuffer,
+    ) -> Result<(), NarError> {
         self.object(Root::File(executable));
-        self.each(|it| it.begin_file(executable, size), |it| it.begin_file(executable, size))
+        self.git(|git| git.begin_file(executable, size));
+        self.framing.begin_file(executable, size, out)
     }
 
-    fn contents(&mut self, bytes: &[u8]) -> Result<(), String> {
-        if let Content::File(hasher) = &mut self.content {
-            hasher.write(bytes);
+    /// The next bytes of the file were read to the beginning of what is free in `out`.
+    pub(super) fn contents(&mut self, length: usize, out: &mut NarBuffer) -> Result<(), NarError> {
+        let bytes = out.read(length);
+        match &mut self.content {
+            Content::File(hasher) => hasher.write(bytes),
+            Content::Git(_) | Content::Nar | Content::Nothing => {}
         }
-        self.each(|it| it.contents(bytes), |it| it.contents(bytes))
+        self.git(|git| git.contents(bytes));
+        self.framing.contents(bytes)?;
+        out.advance(length);
+        Ok(())
     }
 
-    fn end_file(&mut self) -> Result<(), String> {
-        self.each(|it| it.end_file(), |it| it.end_file())
+    pub(super) fn end_file(&mut self, out: &mut NarBuffer) -> Result<(), NarError> {
+        self.git(GitHasher::end_file);
+        self.framing.end_file(out)
     }
 
-    fn symlink(&mut self, target: &[u8]) -> Result<(), String> {
+    pub(super) fn symlink(&mut self, target: &[u8], out: &mut NarBuffer) -> Result<(), NarError> {
         self.object(Root::Other);
-        self.each(|it| it.symlink(target), |it| it.symlink(target))
+        self.git(|git| git.symlink(target));
+        self.framing.symlink(target, out)
     }
 }
