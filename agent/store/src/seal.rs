@@ -36,7 +36,7 @@ pub(crate) use observe::Observer;
 use crate::location::Location;
 use crate::measure::Progress;
 use binding::Binding;
-use book::{Book, Entry, Found, KEY, TOKEN};
+use book::{Book, Entry, Found, KEY};
 use narwarden_core::closure::PathIndex;
 use narwarden_core::evidence::{Evidence, Measured, Unmeasured};
 use narwarden_core::metadata::Owner;
@@ -86,7 +86,7 @@ pub struct Seals {
     binding: Binding,
     begin: Clock,
     book: Option<Book>,
-    token: [u8; TOKEN],
+    revoked: u64,
     made: Mutex<Made>,
 }
 
@@ -96,6 +96,8 @@ struct Made {
     writer: Option<Writer>,
     /// Seals that are not to be taken over.
     void: BTreeSet<[u8; KEY]>,
+    /// Nothing can be written here.
+    failed: bool,
     refuted: u64,
     doubts: Vec<Doubt>,
     troubles: Vec<String>,
@@ -131,24 +133,25 @@ impl Seals {
         let store = StoreDirectory::open(&location.store_directory()).map_err(failed)?;
         let binding = Binding::of(&store, clock, owner)?;
         let mut made = Made::default();
-        let (book, token) = match shelf.token() {
+        let revoked = shelf.revoked();
+        let book = match shelf.token() {
             Some(token) => match Book::open(shelf.book(), binding.bytes(), &token) {
-                Ok(Found::Book(book)) => (Some(book), token),
-                Ok(Found::Nothing) => (None, token),
+                Ok(Found::Book(book)) => Some(book),
+                Ok(Found::Nothing) => None,
                 Ok(Found::Damaged(wrong)) => {
                     made.troubles.push(shelf.set_aside(&wrong));
-                    (None, token)
+                    None
                 }
                 Err(error) => {
                     made.troubles.push(format!("cannot read {:?}: {error}", shelf.book()));
-                    (None, token)
+                    None
                 }
             },
             // Whatever book there is was revoked.
-            None => (None, [0; TOKEN]),
+            None => None,
         };
         let made = Mutex::new(made);
-        Ok(Self { shelf, belief, store, binding, begin: clock, book, token, made })
+        Ok(Self { shelf, belief, store, binding, begin: clock, book, revoked, made })
     }
 
     fn made(&self) -> MutexGuard<'_, Made> {
@@ -307,7 +310,7 @@ impl Seals {
         let entry = Entry { key, offset: 0, length, nodes, made, digest };
         let mut made = self.made();
         // The reason is said once, by the first path.
-        if made.writer.is_none() && made.troubles.is_empty() {
+        if made.writer.is_none() && !made.failed {
             match Writer::begin(self.shelf.book()) {
                 Ok(writer) => made.writer = Some(writer),
                 Err(error) => made.fail(&self.shelf, &error),
@@ -325,7 +328,7 @@ impl Seals {
     /// Whether what seals said still counts: the clock was not set since, and nobody revoked them.
     #[must_use]
     pub fn hold(&self) -> bool {
-        self.binding.holds() && (self.book.is_none() || self.shelf.token() == Some(self.token))
+        self.binding.holds() && self.shelf.revoked() == self.revoked
     }
 
     /// Puts down what was sealed, and takes away what was refuted.
@@ -356,11 +359,10 @@ impl Seals {
                 writer.abandon();
             }
         }
-        let failed = !made.troubles.is_empty();
         outcome.doubts = made.doubts;
         outcome.troubles = made.troubles;
         // What is void must not be believed by the next one to come, whatever keeps it from being rewritten.
-        if !holds || (failed && !made.void.is_empty()) {
+        if !holds || (made.failed && !made.void.is_empty()) {
             outcome.troubles.extend(shelf.revoke().err());
         }
         outcome
@@ -370,6 +372,7 @@ impl Seals {
 impl Made {
     fn fail(&mut self, shelf: &Shelf, error: &std::io::Error) {
         self.writer = None;
+        self.failed = true;
         self.troubles.push(format!("no seals can be written to {:?}: {error}", shelf.book()));
     }
 }

@@ -197,7 +197,7 @@ pub(super) fn checksum_of(covered: &[u8], index: &[u8]) -> [u8; CHECKSUM] {
 }
 
 impl Entry {
-    fn read(bytes: &mut Bytes<'_>) -> Option<Self> {
+    pub(super) fn read(bytes: &mut Bytes<'_>) -> Option<Self> {
         Some(Self {
             key: bytes.array()?,
             offset: bytes.u64()?,

@@ -13,25 +13,29 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Where a book of seals lies.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Shelf {
     book: PathBuf,
     token: Option<PathBuf>,
+    /// How often a book was taken away here, for those who are using one.
+    revoked: Arc<AtomicU64>,
 }
 
 impl Shelf {
     /// A book at `book`. The directory must exist, and nobody else may be able to write to it.
     #[must_use]
     pub fn new(book: impl Into<PathBuf>) -> Self {
-        Self { book: book.into(), token: None }
+        Self { book: book.into(), token: None, revoked: Arc::default() }
     }
 
     /// A book at `book` that counts only while `token` says so, which lies on another file system.
     #[must_use]
     pub fn with_token(book: impl Into<PathBuf>, token: impl Into<PathBuf>) -> Self {
-        Self { book: book.into(), token: Some(token.into()) }
+        Self { book: book.into(), token: Some(token.into()), revoked: Arc::default() }
     }
 
     /// The book of the store at `location` among those of other stores in `directory`, which is made if it is not there.
@@ -57,6 +61,11 @@ impl Shelf {
         let name = blake3::hash(store.as_os_str().as_bytes()).to_hex();
         let name: String = name.chars().take(16).collect();
         Ok(Self::new(directory.join(format!("seals-{name}"))))
+    }
+
+    /// How often [`revoke`](Self::revoke) was called on this shelf or a clone of it.
+    pub(super) fn revoked(&self) -> u64 {
+        self.revoked.load(Ordering::SeqCst)
     }
 
     pub(super) fn book(&self) -> &Path {
@@ -92,6 +101,7 @@ impl Shelf {
     /// # Errors
     /// Why it may be believed again, and what to do.
     pub fn revoke(&self) -> Result<(), String> {
+        self.revoked.fetch_add(1, Ordering::SeqCst);
         let token = self.token.as_deref().map(remove);
         let book = remove(&self.book).or_else(|error| {
             // A directory that cannot be written to may hold a file that can.
