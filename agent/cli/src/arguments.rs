@@ -100,6 +100,8 @@ pub(crate) enum Command {
     Observe(warden::Observe),
     /// Have narwardend read its configuration again (root)
     Reload(warden::Reload),
+    /// Have narwardend hash everything again now, in the background (root)
+    Scrub(warden::Scrub),
     /// Make a throw-away store, attack it in every known way, and judge each (no Nix, no network, no root)
     Demo(Demo),
     /// Print completions for a shell

@@ -17,6 +17,7 @@ mod outcome;
 mod pin;
 mod progress;
 mod quarantine;
+mod scrub;
 mod seals;
 mod status;
 mod terminal;
@@ -66,6 +67,7 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Quarantine(arguments) => quarantine::run(&arguments),
         Command::Observe(arguments) => observe::run(&arguments),
         Command::Reload(arguments) => observe::reload(&arguments),
+        Command::Scrub(arguments) => scrub::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Completions(arguments) => manual::completions(&arguments),
         Command::Man(arguments) => manual::pages(&arguments),

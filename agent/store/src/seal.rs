@@ -75,6 +75,8 @@ pub enum Belief {
     Fitting,
     /// None: everything is measured, and what contradicts a seal removes it.
     None,
+    /// None either, and what is measured is sealed anew.
+    Renew,
 }
 
 /// The seals of one store, for one verification.
@@ -230,7 +232,7 @@ impl Seals {
     /// An eye on one tree that is about to be measured; `None` where nothing is to be sealed.
     pub(crate) fn observer(&self) -> Option<Observer> {
         match self.belief {
-            Belief::Fitting => Some(Observer::new(self.binding.mount, self.begin)),
+            Belief::Fitting | Belief::Renew => Some(Observer::new(self.binding.mount, self.begin)),
             Belief::None => None,
         }
     }
@@ -266,17 +268,16 @@ impl Seals {
     /// A seal that says something else than what was measured is void: where its tree looks as it did, no time stamp
     /// tells of what happened, and where not, it can never fit again.
     fn refute(&self, job: &Job<'_>, key: [u8; KEY], evidence: Option<&Evidence>) {
-        let (Some(book), Belief::None) = (&self.book, self.belief) else { return };
+        let (Some(book), Belief::None | Belief::Renew) = (&self.book, self.belief) else { return };
         let now = self.begin.since_boot;
         let Some(entry) = book.find(&key, now) else { return };
         let mut buffer = Vec::new();
         let says = |record: &Record<'_>| {
-            record.ask == job.content
-                && evidence.is_some_and(|it| {
-                    it.nar_hash == record.evidence.nar_hash
-                        && it.content == record.evidence.content
-                        && it.metadata.total() == 0
-                })
+            evidence.is_some_and(|it| {
+                it.nar_hash == record.evidence.nar_hash
+                    && (record.ask != job.content || it.content == record.evidence.content)
+                    && it.metadata.total() == 0
+            })
         };
         let record = book.record(&entry, &mut buffer).and_then(Record::read);
         if !record.as_ref().is_some_and(says) {

@@ -104,6 +104,7 @@ pub(crate) fn status() -> Status {
         memory_kib: 9000,
         journal: i::JournalState::Connected,
         damage: Vec::new(),
+        scrub: None,
     }
 }
 
@@ -205,6 +206,11 @@ impl Warden for Fake {
             }
         }
         Ok(receiver)
+    }
+
+    fn scrub(&self, caller: Caller) -> Result<(), Refusal> {
+        self.note(caller, "scrub");
+        Ok(())
     }
 
     fn reload(&self, caller: Caller) -> Result<(), Refusal> {
