@@ -113,7 +113,7 @@ impl Survey {
     ///
     /// # Errors
     /// Where the tree cannot be looked at, or changed meanwhile.
-    pub fn next(&mut self) -> Result<Option<(&[u8], Metadata)>, WalkError> {
+    pub fn next_node(&mut self) -> Result<Option<(&[u8], Metadata)>, WalkError> {
         match self.step() {
             Ok(Some(metadata)) => Ok(Some((&self.place, metadata))),
             Ok(None) => Ok(None),

@@ -64,7 +64,7 @@ fn by_listing(store: &StoreDirectory, mount: u64, base_name: &str) -> Option<Tre
     let mut survey = Survey::new(store, base_name.as_bytes(), Limits::default());
     let (mut tree, mut entries, mut entry) = (TreeDigest::new(), Entries::default(), Vec::new());
     loop {
-        let (place, metadata): (&[u8], Metadata) = match survey.next().ok()? {
+        let (place, metadata): (&[u8], Metadata) = match survey.next_node().ok()? {
             Some(node) => node,
             None => return Some(tree),
         };

@@ -1,10 +1,12 @@
 //! What seals answer for, and what they must not. Each refusal stands beside the same case without its cause.
 
+#![allow(clippy::print_stderr, reason = "says what is not tested")]
+
 mod attacks;
 mod hostile;
 mod rules;
 
-use super::{Belief, Doubt, NoSeals, Outcome, Seals, Shelf};
+use super::{Belief, NoSeals, Outcome, Seals, Shelf};
 use crate::measure::{Options, Progress};
 use crate::{Database, Location, judge_sealed};
 use narwarden_core::evidence::Measured;
