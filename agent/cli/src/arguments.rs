@@ -100,6 +100,8 @@ pub(crate) enum Command {
     Observe(warden::Observe),
     /// Have narwardend read its configuration again (root)
     Reload(warden::Reload),
+    /// Have narwardend hash everything again now, in the background (root)
+    Scrub(warden::Scrub),
     /// Make a throw-away store, attack it in every known way, and judge each (no Nix, no network, no root)
     Demo(Demo),
     /// Print completions for a shell
@@ -114,6 +116,7 @@ Examples:
   narwarden verify 42                        generation 42 of the system profile
   narwarden verify ./result --trust ci.toml  what was just built, by other keys
   narwarden verify --no-contents 42          signatures only, in a moment
+  narwarden verify --full                    every byte again, also of what did not change since
   narwarden verify --json | jq '.findings[] | select(.severity == \"deny\") | .store_path'
 
 Exit codes: 0 admitted, 1 denied, 2 usage or configuration, 3 could not decide";
@@ -186,6 +189,12 @@ pub(crate) struct Verify {
     /// Check signatures over what the database claims, without reading the files: proves nothing about them
     #[arg(long)]
     pub(crate) no_contents: bool,
+    /// Hash every path, whatever its seal says, and seal none
+    #[arg(long, conflicts_with = "no_contents")]
+    pub(crate) full: bool,
+    /// Where root keeps the seals of what was hashed, so that it is not hashed again while it does not change
+    #[arg(long, value_name = "DIR", default_value = "/var/cache/narwarden", value_hint = ValueHint::DirPath)]
+    pub(crate) seals: PathBuf,
     /// Show every finding, not the first few of each kind
     #[arg(long, conflicts_with = "json")]
     pub(crate) all: bool,

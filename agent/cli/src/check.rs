@@ -55,7 +55,12 @@ pub(crate) fn describe_gate(gate: &Gate) -> String {
             "enforce, a week after the enrolment".to_owned()
         }
     };
-    format!("{mode}, a request waits at most {} s", gate.deadline.as_secs())
+    let scrub = match gate.scrub_every.as_secs() / 3600 {
+        0 => "nothing is hashed again by itself".to_owned(),
+        hours if hours % 24 == 0 => format!("everything is hashed again every {} d", hours / 24),
+        hours => format!("everything is hashed again every {hours} h"),
+    };
+    format!("{mode}, a request waits at most {} s, {scrub}", gate.deadline.as_secs())
 }
 
 fn describe_trust(source: &Source, trust: &TrustSet, now: Timestamp) -> String {

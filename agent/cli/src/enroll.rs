@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: &Enroll) -> Result<Exit, Failure> {
     let survey = rulebook(&write::survey_trust(&candidates), SURVEY)?;
     let now = Timestamp::now();
     let plan = Plan::new(&closure, &survey, Scope::Closure, Contents::Measured, now);
-    let judged = judge_shown(&location, &plan, options(&arguments.store), Show::Progress);
+    let judged = judge_shown(&location, &plan, options(&arguments.store), Show::Progress, None);
 
     let seen = write::Seen::new(&plan, &judged, &candidates);
     let trust = write::trust(&seen, now);

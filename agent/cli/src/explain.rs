@@ -25,7 +25,7 @@ pub(crate) fn run(arguments: &Explain) -> Result<Exit, Failure> {
     let index = find(&closure, &arguments.path, &location)?;
     let scope = Scope::Path(index);
     let plan = Plan::new(&closure, &rulebook, scope, Contents::Measured, Timestamp::now());
-    let judged = judge_shown(&location, &plan, options(&arguments.store), Show::Progress);
+    let judged = judge_shown(&location, &plan, options(&arguments.store), Show::Progress, None);
     let mut out = String::new();
     if let (Some(claim), Some(judgement)) = (closure.claim(index), judged.judgements.first()) {
         describe(&mut out, &plan, claim, judgement, judged.measured.get(&index));

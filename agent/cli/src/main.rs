@@ -18,6 +18,8 @@ mod pin;
 mod policy_test;
 mod progress;
 mod quarantine;
+mod scrub;
+mod seals;
 mod status;
 mod terminal;
 mod text;
@@ -67,6 +69,7 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Quarantine(arguments) => quarantine::run(&arguments),
         Command::Observe(arguments) => observe::run(&arguments),
         Command::Reload(arguments) => observe::reload(&arguments),
+        Command::Scrub(arguments) => scrub::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Completions(arguments) => manual::completions(&arguments),
         Command::Man(arguments) => manual::pages(&arguments),

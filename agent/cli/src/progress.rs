@@ -3,7 +3,7 @@
 use crate::terminal::{counted, print_error};
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use narwarden_core::plan::Plan;
-use narwarden_store::{Judged, Location, Options, Progress, judge};
+use narwarden_store::{Judged, Location, Options, Progress, Seals, judge_sealed};
 use std::io::IsTerminal as _;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
@@ -24,11 +24,12 @@ pub(crate) fn judge_shown(
     plan: &Plan<'_>,
     options: Options,
     show: Show,
+    seals: Option<&Seals>,
 ) -> Judged {
     let progress = Progress::default();
     let total: u64 = plan.jobs().map(|job| job.claimed_size).fold(0, u64::saturating_add);
     if show == Show::Nothing || total == 0 {
-        return judge(location, plan, options, &progress);
+        return judge_sealed(location, plan, options, &progress, seals);
     }
     let (done, wait) = channel::<()>();
     let paths = plan.jobs().count() as u64;
@@ -41,7 +42,7 @@ pub(crate) fn judge_shown(
             while wait.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
                 match &bar {
                     Some(bar) => {
-                        bar.set_position(progress.bytes());
+                        bar.set_position(progress.bytes() + progress.sealed_bytes());
                         bar.set_message(format!(
                             "{} of {}",
                             progress.paths(),
@@ -55,7 +56,7 @@ pub(crate) fn judge_shown(
                 bar.finish_and_clear();
             }
         });
-        let judged = judge(location, plan, options, progress);
+        let judged = judge_sealed(location, plan, options, progress, seals);
         drop(done);
         judged
     })
@@ -73,7 +74,7 @@ fn bar(total: u64) -> ProgressBar {
 }
 
 fn line(progress: &Progress, total: u64, paths: u64) {
-    let bytes = HumanBytes(progress.bytes());
+    let bytes = HumanBytes(progress.bytes() + progress.sealed_bytes());
     let total = HumanBytes(total);
     let paths = counted(paths, "path");
     let text = format!("measured {bytes} of {total}, {} of {paths}\n", progress.paths());

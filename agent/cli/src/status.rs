@@ -9,10 +9,12 @@ use indicatif::{HumanBytes, HumanDuration};
 use jiff::Timestamp;
 use narwarden_core::event::harmless;
 use narwarden_core::interface::{
-    Gate, JournalState, Marks, Mode, ModeKind, QuarantineListReply, Standing, State, Status, Trust,
+    Gate, JournalState, Marks, Mode, ModeKind, QuarantineListReply, Scrub, Standing, State, Status,
+    Trust,
 };
 use serde_json::json;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 /// How many generations, and how many other things of a kind, are shown without `--all`.
 const SHOWN: usize = 12;
@@ -74,6 +76,9 @@ pub(crate) fn describe(
             counted(count as u64, "generation")
         ),
     };
+    if let Some(scrub) = &status.scrub {
+        let _ = writeln!(out, "  scrub       {}", scrub_text(scrub, now));
+    }
     let pending: Vec<_> = status.pending.iter().map(|it| harmless(it)).collect();
     // These are more than a few only where something is wrong, and that is said by their number.
     let few = most / 4;
@@ -82,6 +87,32 @@ pub(crate) fn describe(
     listed(&mut out, &format!("damage      {BAD}set aside{BAD:#}"), &damage, few);
     generations(&mut out, status, most);
     out
+}
+
+/// How far hashing everything again is, and how long ago it was done.
+fn scrub_text(scrub: &Scrub, now: Timestamp) -> String {
+    let drift = |count: u64| match count {
+        0 => "nothing had drifted".to_owned(),
+        count => format!("{BAD}{} had drifted{BAD:#}: narwarden log", counted(count, "path")),
+    };
+    let last = match &scrub.last {
+        None => "never done yet".to_owned(),
+        Some(last) => {
+            let ago = last.ended.parse::<Timestamp>().ok();
+            let ago = ago.and_then(|end| Duration::try_from(now.duration_since(end)).ok());
+            let ago = ago.map(|ago| format!(" {} ago", HumanDuration(ago))).unwrap_or_default();
+            let (paths, bytes) = (counted(last.paths, "path"), HumanBytes(last.bytes));
+            format!("{paths}, {bytes} hashed{ago}, {}", drift(last.drift))
+        }
+    };
+    match &scrub.round {
+        None => last,
+        Some(round) => {
+            let (done, total) = (grouped(round.paths), counted(round.total, "path"));
+            let bytes = HumanBytes(round.bytes);
+            format!("{done} of {total}, {bytes} hashed, {}; before: {last}", drift(round.drift))
+        }
+    }
 }
 
 fn listed(out: &mut String, title: &str, lines: &[String], most: usize) {

@@ -51,9 +51,13 @@ fn limit_text(limit: Limit) -> &'static str {
 fn size(report: &Report) -> String {
     let paths = counted(report.closure.paths, "path");
     let seconds = report.measured.seconds;
+    let sealed = match report.measured.sealed_paths {
+        0 => String::new(),
+        count => format!(", {count} unchanged since they were hashed"),
+    };
     match report.measured.hashed_bytes {
-        0 => format!("{paths}, nothing hashed, {seconds:.2} s"),
-        bytes => format!("{paths}, {} hashed in {seconds:.2} s", HumanBytes(bytes)),
+        0 => format!("{paths}, nothing hashed{sealed}, {seconds:.2} s"),
+        bytes => format!("{paths}, {} hashed in {seconds:.2} s{sealed}", HumanBytes(bytes)),
     }
 }
 

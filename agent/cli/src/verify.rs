@@ -4,6 +4,7 @@ use crate::arguments::{StoreArguments, Verify};
 use crate::files;
 use crate::outcome::{Exit, Failure};
 use crate::progress::{Show, judge_shown};
+use crate::seals;
 use crate::terminal;
 use crate::text::{self, Detail};
 use jiff::Timestamp;
@@ -25,7 +26,10 @@ pub(crate) fn run(arguments: &Verify) -> Result<Exit, Failure> {
     let contents = if arguments.no_contents { Contents::Claimed } else { Contents::Measured };
     let show = if arguments.quiet { Show::Nothing } else { Show::Progress };
     let plan = Plan::new(&closure, &rulebook, scope, contents, Timestamp::now());
-    let judged = judge_shown(&location, &plan, options(&arguments.store), show);
+    let options = options(&arguments.store);
+    let seals = seals::open(arguments, &location, options.owner)?;
+    let judged = judge_shown(&location, &plan, options, show, seals.as_ref());
+    seals::close(seals)?;
     let report = judged.report(&plan);
     let printed = if arguments.json {
         let json = serde_json::to_string_pretty(&report);

@@ -13,6 +13,12 @@ impl PathIndex {
     /// Where the toplevel stands.
     pub const TOPLEVEL: Self = Self(0);
 
+    /// A place in a list of one's own, which is no closure.
+    #[must_use]
+    pub const fn nth(place: u32) -> Self {
+        Self(place)
+    }
+
     /// The position among the closure's claims.
     #[must_use]
     pub fn position(self) -> usize {

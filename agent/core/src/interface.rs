@@ -14,8 +14,8 @@ pub use call::{
     Accept, Call, Error, Observe, Pin, QuarantineName, Reply, Verdicts, Verify, VerifyReply,
 };
 pub use status::{
-    Bin, Gate, Generation, JournalState, Marks, Mode, ModeKind, Policy, Standing, State, Status,
-    Trust,
+    Bin, Gate, Generation, JournalState, Marks, Mode, ModeKind, Policy, Scrub, ScrubDone,
+    ScrubRound, Standing, State, Status, Trust,
 };
 
 use serde::{Deserialize, Serialize};

@@ -13,6 +13,7 @@ use crate::mode::{Ended, Mode};
 use crate::places::Places;
 use crate::policy_cell::PolicyCell;
 use crate::quarantine::Quarantine;
+use crate::scrub::Scrub;
 use crate::state::admissions::Admissions;
 use crate::state::pinned::Pinned;
 use crate::table::{Answer, Table};
@@ -20,6 +21,7 @@ use crate::warden::{Caller, Refusal, What};
 use jiff::Timestamp;
 use narwarden_core::event::{Event, EventKind, Field};
 use narwarden_core::interface as wire;
+use narwarden_store::Shelf;
 use std::collections::BTreeSet;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -56,6 +58,10 @@ pub struct Desk {
     pub links: Arc<RwLock<Vec<Link>>>,
     /// Whether everything was looked at once.
     pub scans: Arc<Scans>,
+    /// Where seals are.
+    pub shelf: Shelf,
+    /// Hashing everything again.
+    pub scrub: Arc<Scrub>,
     /// What of the state was damaged.
     pub damage: Arc<Mutex<Vec<String>>>,
 }
@@ -136,10 +142,22 @@ impl Desk {
 
     /// Everything is judged again: keys and trust sets end by the clock.
     pub fn clock_was_set(&self) {
+        // Before what was decided is forgotten: what is decided afterwards finds no seal.
+        if let Err(error) = self.shelf.revoke() {
+            self.trouble("removing seals", &error);
+        }
         self.table.forget_all();
         self.scans.lose();
         let _ = self.journal.announce(&Event::new(EventKind::ClockChanged));
         let _ = self.asks.try_send(Ask::Scan);
+    }
+
+    /// Has everything hashed again when it is time for it.
+    pub fn look_at_the_scrub(&self) {
+        let Some(pinned) = self.pinned.get() else { return };
+        if self.scrub.is_due(pinned.gate().scrub_every, Timestamp::now()) {
+            self.queue.want_scrub();
+        }
     }
 
     /// Says when observing has come to its end.

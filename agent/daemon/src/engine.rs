@@ -9,9 +9,10 @@
 
 mod queue;
 
-pub use queue::{Cancelled, Queue, Urgency};
+pub use queue::{Cancelled, Queue, Urgency, Work};
 
 use crate::places::Places;
+use crate::scrub::{Scrub, Tools};
 use crate::table::{Begun, RulesInForce, Standing, Table};
 use crate::temp_root::{TempRoot, TempRootError};
 use jiff::Timestamp;
@@ -22,7 +23,10 @@ use narwarden_core::reason::{Reason, Severity};
 use narwarden_core::report::{Report, ReportFinding};
 use narwarden_core::store_path::StorePath;
 use narwarden_core::verdict::Verdict;
-use narwarden_store::{Database, Judged, Options, Progress, judge};
+use narwarden_linux::boot::Clock;
+use narwarden_store::{
+    Belief, Database, Judged, NoSeals, Options, Progress, Seals, Shelf, judge_sealed,
+};
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -91,6 +95,10 @@ pub struct Engine {
     pub queue: Arc<Queue>,
     /// How to measure.
     pub options: Options,
+    /// Where the seals of what was measured are kept.
+    pub shelf: Shelf,
+    /// What to do when there is nothing to verify.
+    pub scrub: Arc<Scrub>,
 }
 
 /// How long to wait for a garbage collector to take note of what is being verified.
@@ -99,7 +107,14 @@ const COLLECTOR: Duration = Duration::from_secs(5);
 impl Engine {
     /// Verifies until the queue is closed.
     pub fn run(&self, audit: &mut dyn Audit) {
-        while let Some((toplevel, progress)) = self.queue.next() {
+        while let Some(work) = self.queue.next() {
+            let (toplevel, progress) = match work {
+                Work::Verify(toplevel, progress) => (toplevel, progress),
+                Work::Scrub(progress) => {
+                    self.scrub(&progress);
+                    continue;
+                }
+            };
             audit.begin(&toplevel);
             // Its references are kept with it. What is collected all the same is missing, and that denies.
             let root = TempRoot::hold(&self.places, std::slice::from_ref(&toplevel), COLLECTOR);
@@ -131,6 +146,16 @@ impl Engine {
         }
     }
 
+    /// Hashes on, until there is something to verify.
+    fn scrub(&self, progress: &Progress) {
+        let Self { table, queue, shelf, options, .. } = self;
+        let tools = Tools { table, queue, shelf, options: *options };
+        // What a panic left undone is done again at the next turn, which is not at once.
+        let turn = || self.scrub.turn(&tools, progress);
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(turn));
+        self.queue.scrubbed();
+    }
+
     /// What is known before it is judged: what becomes an entry point afterwards is not what was judged.
     fn begin(&self, rules: RulesInForce, toplevel: &StorePath, closure: Option<&Closure>) -> Begun {
         let paths = closure.into_iter().flat_map(Closure::claims).map(|(_, claim)| &claim.path);
@@ -155,10 +180,34 @@ impl Engine {
         }
     }
 
+    /// What was measured in this boot, as far as it still holds.
+    fn seals(&self) -> Option<Seals> {
+        let clock = Clock::now().ok()?;
+        let (shelf, owner) = (self.shelf.clone(), self.options.owner);
+        match Seals::open(shelf, &self.places.location, owner, Belief::Fitting, clock) {
+            Ok(seals) => Some(seals),
+            Err(NoSeals::FileSystem(_) | NoSeals::NoMountIds) => None,
+            Err(NoSeals::System(error)) => {
+                self.complain(vec![error]);
+                None
+            }
+        }
+    }
+
+    fn complain(&self, troubles: Vec<String>) {
+        for trouble in troubles {
+            self.scrub.trouble("keeping seals", &trouble);
+        }
+    }
+
     fn judge(&self, closure: &Closure, rulebook: &Rulebook, progress: &Progress) -> Decided {
         let now = Timestamp::now();
         let plan = Plan::new(closure, rulebook, Scope::Closure, Contents::Measured, now);
-        let judged = judge(&self.places.location, &plan, self.options, progress);
+        let seals = self.seals();
+        let judged =
+            judge_sealed(&self.places.location, &plan, self.options, progress, seals.as_ref());
+        let troubles = seals.map(|seals| seals.close().troubles).unwrap_or_default();
+        self.complain(troubles);
         let report = judged.report(&plan);
         let Judged { verdict, .. } = judged;
         let standing = match verdict {

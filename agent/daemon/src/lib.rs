@@ -14,6 +14,7 @@ pub mod places;
 pub mod policy_cell;
 pub mod quarantine;
 pub mod renewal;
+pub mod scrub;
 pub mod service;
 pub mod state;
 pub mod table;

@@ -29,6 +29,7 @@ use narwardend::mode::{Mode, ModeCell};
 use narwardend::places::Places;
 use narwardend::policy_cell::PolicyCell;
 use narwardend::renewal::{HOLD, Renewal, WATCH};
+use narwardend::scrub::Scrub;
 use narwardend::service::Service;
 use narwardend::state::admissions::{Admissions, BootId};
 use narwardend::state::pinned::{Loaded, Pinned};
@@ -145,7 +146,15 @@ fn main() -> anyhow::Result<()> {
     }
     let admissions = Arc::new(Mutex::new(admissions));
     let subscribers = audit::Subscribers::default();
+    let shelf = places.seals();
+    let (scrub, torn) = Scrub::load(&places, announce());
+    let scrub = Arc::new(scrub);
+    if let Some(one) = torn {
+        report_damage(&one, &journal, &damage);
+    }
     let desk = Arc::new(Desk {
+        shelf: shelf.clone(),
+        scrub: Arc::clone(&scrub),
         places: places.clone(),
         table: table.clone(),
         queue: Arc::clone(&queue),
@@ -180,6 +189,8 @@ fn main() -> anyhow::Result<()> {
         table: table.clone(),
         queue: Arc::clone(&queue),
         options: Options::default(),
+        shelf,
+        scrub,
     };
     spawn("verifier", move || engine.run(&mut clerk))?;
     let voice = announce();

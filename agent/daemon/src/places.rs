@@ -3,7 +3,7 @@
 //! Decides nothing. Every other module gets its paths from here, so that the whole daemon runs below a
 //! temporary directory.
 
-use narwarden_store::Location;
+use narwarden_store::{Location, Shelf};
 use std::path::{Path, PathBuf};
 
 /// The directories of the daemon and of Nix, as they are on disk.
@@ -60,6 +60,13 @@ impl Places {
     #[must_use]
     pub fn gc_socket(&self) -> PathBuf {
         self.location.physical(Path::new("/nix/var/nix/gc-socket/socket"))
+    }
+
+    /// Where the seals of what was measured are kept. Without the token, which is beside the socket, they count for
+    /// nothing.
+    #[must_use]
+    pub fn seals(&self) -> Shelf {
+        Shelf::with_token(self.state.join("seals"), self.run.join("seals-token"))
     }
 
     /// The links to the generation that runs and to the one that was booted.

@@ -92,6 +92,7 @@ impl Service {
                 }
                 _ = beat.tick() => {
                     self.desk.look_at_the_mode();
+                    self.desk.look_at_the_scrub();
                     let beats = self.stats.snapshot().beats;
                     if beats != last {
                         last = beats;

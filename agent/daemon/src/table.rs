@@ -263,6 +263,22 @@ impl Table {
         self.lock().forget(toplevel);
     }
 
+    /// Forgets what was decided of every toplevel that was admitted with one of `paths` in its closure, so that it is
+    /// decided afresh; which these are. What is being decided meanwhile is worth nothing.
+    pub fn forget_containing<'a>(
+        &self,
+        paths: impl Iterator<Item = &'a StorePath>,
+    ) -> BTreeSet<StorePath> {
+        let mut inner = self.lock();
+        inner.epoch += 1;
+        let affected: BTreeSet<StorePath> =
+            paths.flat_map(|path| inner.closures.toplevels_with(path)).collect();
+        for toplevel in &affected {
+            inner.forget(toplevel);
+        }
+        affected
+    }
+
     /// Forgets everything that was decided: the clock was set, and it may have been wrong before.
     pub fn forget_all(&self) {
         self.lock().forget_all();

@@ -98,6 +98,12 @@ pub trait Warden: Send + Sync + 'static {
     /// There is none of that name.
     fn quarantine_drop(&self, caller: Caller, name: &str) -> Result<(), Refusal>;
 
+    /// Begins to hash everything again.
+    ///
+    /// # Errors
+    /// Nothing is pinned.
+    fn scrub(&self, caller: Caller) -> Result<(), Refusal>;
+
     /// What of `/etc/narwarden` differs from what is pinned.
     ///
     /// # Errors

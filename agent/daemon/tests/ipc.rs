@@ -154,6 +154,7 @@ fn every_reply_is_what_the_definition_says() {
         ("Verify", r#"{"target":"42"}"#),
         ("Observe", r#"{"seconds":60,"reason":"x"}"#),
         ("EndObserve", "{}"),
+        ("Scrub", "{}"),
         ("QuarantineList", "{}"),
         ("QuarantineShow", name),
         ("QuarantineRelease", name),

@@ -24,6 +24,7 @@
 //! | G15 | `admission::at_the_deadline…`, `clock::*` | the next try runs; a steady clock judges nothing again |
 //! | G16 | `shared::*`, `intruders::*`, `inodes::a_file_shared…` | what is not shared stays shut |
 //! | G17 | `inodes::the_daemon_reads…`, `trouble::a_crash…`, `sandbox::*` | an other process dumps core; the gate keeps what it needs |
+//! | D17 to D20 | `seals::*`; the rules one by one in narwarden-store | what did not change is not hashed; a scrub of what is whole finds nothing |
 //! | G18 | `tests/ipc_hostile.rs`, which needs no mark | in there |
 //!
 //! Each attack is tried for an admitted generation too, where it goes through with the daemon there. Ignored
@@ -77,6 +78,8 @@ mod profiles;
 mod renewal;
 #[path = "live/sandbox.rs"]
 mod sandbox;
+#[path = "live/seals.rs"]
+mod seals;
 #[path = "live/shared.rs"]
 mod shared;
 #[path = "live/surface.rs"]

@@ -11,6 +11,8 @@
 //! - [`file_id`]: which file, whatever its path
 //! - [`wake`]: rings a thread that waits for several of these
 //! - [`clock`]: tells when the wall clock was set
+//! - [`boot`]: this run of the kernel, its clocks, kinds of file systems
+//! - [`writers`]: whether anybody may write to a file
 //! - [`successor`]: becomes the new version of this program, after [`elf`] told what that takes
 //! - [`signals`]: keeps a signal from ending the successor before it can be told
 //! - [`sandbox`]: gives up what is not needed
@@ -19,6 +21,7 @@
 //!
 //! Needs Linux 5.6 (openat2(2)); on an older kernel every walk fails with `ENOSYS`.
 
+pub mod boot;
 pub mod clock;
 mod datagram;
 pub mod elf;
@@ -39,3 +42,4 @@ pub mod terminal;
 pub mod tree;
 pub mod trusted_file;
 pub mod wake;
+pub mod writers;

@@ -1,12 +1,14 @@
 //! What statx(2) tells of an open file: the values a walk reports and compares to detect change.
 //!
-//! Only ever asked of a descriptor, so the answer cannot belong to another file of the same name.
+//! Asked of a descriptor, so the answer cannot belong to another file of the same name; of names only to compare
+//! a tree with what it was.
 
 use std::fmt;
 
 use rustix::fd::AsFd;
 use rustix::fs::{AtFlags, FileType, Statx, StatxFlags, makedev, statx};
 use rustix::io::{Errno, retry_on_intr};
+use rustix::path::Arg;
 
 /// What every answer must contain. Without the access time: file systems mounted `noatime` leave
 /// it out.
@@ -82,6 +84,16 @@ impl Metadata {
     pub(crate) fn of(file: impl AsFd) -> Result<Self, Errno> {
         let wanted = NEEDED | StatxFlags::MNT_ID;
         let answer = retry_on_intr(|| statx(&file, c"", AtFlags::EMPTY_PATH, wanted))?;
+        Self::from_answer(&answer).ok_or(Errno::NOTSUP)
+    }
+
+    /// Asks about what a path names, a link itself and not what it leads to.
+    ///
+    /// For comparing alone: between this answer and whatever is done next the name may come to mean another file.
+    pub(crate) fn at(directory: impl AsFd, path: impl Arg + Copy) -> Result<Self, Errno> {
+        let wanted = NEEDED | StatxFlags::MNT_ID;
+        let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+        let answer = retry_on_intr(|| statx(&directory, path, flags, wanted))?;
         Self::from_answer(&answer).ok_or(Errno::NOTSUP)
     }
 

@@ -37,6 +37,7 @@ mod attributes;
 mod error;
 mod names;
 mod open;
+mod survey;
 mod walk;
 
 use std::io;
@@ -50,8 +51,10 @@ use rustix::io::retry_on_intr;
 pub use self::ahead::BEGINNING;
 pub use self::attributes::{AttributeNames, Attributes};
 pub use self::error::WalkError;
+pub use self::survey::{Root, Survey};
 pub use self::walk::Walk;
 
+use crate::boot::FileSystem;
 use crate::metadata::Metadata;
 
 /// Bounds against trees made to exhaust descriptors or memory.
@@ -92,6 +95,22 @@ impl StoreDirectory {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()))?;
         Ok(Self { directory: Arc::new(directory) })
+    }
+
+    /// The metadata of the directory itself, as it is now.
+    ///
+    /// # Errors
+    /// Those of statx(2).
+    pub fn metadata(&self) -> io::Result<Metadata> {
+        Ok(Metadata::of(&self.directory)?)
+    }
+
+    /// The file system that it lies on.
+    ///
+    /// # Errors
+    /// Those of statfs(2).
+    pub fn file_system(&self) -> io::Result<FileSystem> {
+        FileSystem::of(&self.directory)
     }
 }
 

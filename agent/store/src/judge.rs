@@ -1,10 +1,11 @@
-//! The whole way: plan → measure → verify → verdict.
+//! The whole way: plan → seals → measure → verify → verdict.
 
 use crate::location::Location;
-use crate::measure::{Options, Progress, measure};
+use crate::measure::{Options, Progress, measure_jobs};
+use crate::seal::Seals;
 use narwarden_core::closure::PathIndex;
 use narwarden_core::evidence::{Measured, Unmeasured};
-use narwarden_core::plan::{Contents, Plan};
+use narwarden_core::plan::{Contents, Job, Plan};
 use narwarden_core::report::{Effort, Report};
 use narwarden_core::verdict::Verdict;
 use narwarden_core::verify::{self, Finding, Judgement};
@@ -42,15 +43,30 @@ pub fn judge(
     options: Options,
     progress: &Progress,
 ) -> Judged {
+    judge_sealed(location, plan, options, progress, None)
+}
+
+/// The same; what `seals` can answer is not measured, and what is measured is sealed.
+pub fn judge_sealed(
+    location: &Location,
+    plan: &Plan<'_>,
+    options: Options,
+    progress: &Progress,
+    seals: Option<&Seals>,
+) -> Judged {
     let begin = Instant::now();
-    let measured = measure(location, plan, options, progress);
+    let jobs: Vec<Job<'_>> = plan.jobs().collect();
+    let (mut measured, rest) = match seals {
+        Some(seals) => seals.answer(jobs, options.threads, progress),
+        None => (BTreeMap::new(), jobs),
+    };
+    let sealed_paths = measured.len() as u64;
+    let hashed = measure_jobs(location, rest, options, progress, seals);
+    let hashed_bytes = hashed.values().map(size).sum();
+    measured.extend(hashed);
     let judgements = verify_all(plan, &measured, options);
     let (verdict, findings) = Verdict::of(plan, &judgements);
-    let effort = Effort {
-        hashed_bytes: judgements.iter().map(|it| hashed(plan, it)).sum(),
-        sealed_paths: 0,
-        seconds: begin.elapsed().as_secs_f64(),
-    };
+    let effort = Effort { hashed_bytes, sealed_paths, seconds: begin.elapsed().as_secs_f64() };
     Judged { verdict, findings, judgements, measured, effort }
 }
 
@@ -86,9 +102,9 @@ fn verify_all(
     })
 }
 
-fn hashed(plan: &Plan<'_>, judgement: &Judgement) -> u64 {
-    match plan.contents() {
-        Contents::Measured => judgement.nar().map_or(0, |nar| nar.size.get()),
-        Contents::Claimed => 0,
+fn size(measured: &Measured) -> u64 {
+    match measured {
+        Measured::Bytes(evidence) => evidence.nar_size.get(),
+        Measured::Not(_) | Measured::NotAsked => 0,
     }
 }

@@ -3,18 +3,20 @@
 //! Reading only. Nothing here decides anything: claims and evidence go to `narwarden-core`, which does.
 //!
 //! ```text
-//! location ─► database ─► Closure ─┐
-//!          └► measure ─► Measured ─┴─► judge ─► verdict
+//! location ─► database ─► Closure ─────────┐
+//!          └► seal ─► measure ─► Measured ─┴─► judge ─► verdict
 //! ```
 
 pub mod database;
 pub mod judge;
 pub mod location;
 pub mod measure;
+pub mod seal;
 pub mod target;
 
 pub use database::{Database, DatabaseError, ReadMode};
-pub use judge::{Judged, judge};
+pub use judge::{Judged, judge, judge_sealed};
 pub use location::Location;
 pub use measure::{Lanes, Options, Pace, Progress, measure, measure_jobs};
+pub use seal::{Belief, NoSeals, Seals, Shelf};
 pub use target::{Target, TargetError};

@@ -12,6 +12,7 @@ mod schedule;
 mod sinks;
 
 use crate::location::Location;
+use crate::seal::Seals;
 use ahead::Finished;
 use lanes::Work;
 use narwarden_core::closure::PathIndex;
@@ -93,6 +94,7 @@ impl Default for Options {
 pub struct Progress {
     bytes: AtomicU64,
     paths: AtomicU64,
+    sealed: AtomicU64,
     cancelled: AtomicBool,
     background: AtomicBool,
 }
@@ -104,7 +106,7 @@ impl Progress {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Paths measured so far.
+    /// Paths measured, or answered for by their seal, so far.
     #[must_use]
     pub fn paths(&self) -> u64 {
         self.paths.load(Ordering::Relaxed)
@@ -121,12 +123,25 @@ impl Progress {
         if self.background.load(Ordering::Relaxed) { Pace::Background } else { Pace::Full }
     }
 
+    /// Bytes of NARs that were not hashed, since the seal of their path still fitted.
+    #[must_use]
+    pub fn sealed_bytes(&self) -> u64 {
+        self.sealed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn sealed(&self, bytes: u64) {
+        self.sealed.fetch_add(bytes, Ordering::Relaxed);
+        self.paths.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Breaks off. What was not measured by then denies.
     pub fn cancel(&self) {
         self.cancelled.store(true, Ordering::Relaxed);
     }
 
-    fn is_cancelled(&self) -> bool {
+    /// Whether it was broken off.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Relaxed)
     }
 }
@@ -141,16 +156,17 @@ pub fn measure(
     options: Options,
     progress: &Progress,
 ) -> BTreeMap<PathIndex, Measured> {
-    measure_jobs(location, plan.jobs().collect(), options, progress)
+    measure_jobs(location, plan.jobs().collect(), options, progress, None)
 }
 
-/// Measures `jobs`, which may be some of a plan's.
+/// Measures `jobs`, which may be some of a plan's; what is measured is sealed by `seals`.
 #[must_use]
 pub fn measure_jobs(
     location: &Location,
     mut jobs: Vec<Job<'_>>,
     options: Options,
     progress: &Progress,
+    seals: Option<&Seals>,
 ) -> BTreeMap<PathIndex, Measured> {
     if jobs.is_empty() {
         return BTreeMap::new();
@@ -173,6 +189,7 @@ pub fn measure_jobs(
         read_before: progress.bytes(),
         options,
         compressor: Compressor::detect(),
+        seals,
     };
     let run = || lanes::run(&work, progress);
     let over = AtomicBool::new(false);

@@ -163,6 +163,12 @@ pub(crate) struct Accept {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Scrub {
+    #[command(flatten)]
+    pub(crate) socket: SocketArguments,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Reload {
     #[command(flatten)]
     pub(crate) socket: SocketArguments,

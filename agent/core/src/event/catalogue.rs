@@ -207,6 +207,16 @@ events! {
         [What Error File Toplevel Generation Receipt],
         "A task of the warden failed. What is guarded stays guarded; what was to be done is tried again when there is reason to. With `NARWARDEN_RECEIPT`, the verdict that names this receipt does not count, and no such receipt was written.",
         "narwarden status, and look at what the error is about";
+    ScrubDrift, "scrub-drift", "e286d2fc3eb34c54911c9aa62c16c924", Error,
+        "{STORE_PATH} is not what it was: {DETAIL}",
+        [StorePath Reason Detail Count],
+        "A scrub hashed everything again, and a path of a generation differs from what was registered: its bytes, its metadata, or it cannot be read. `NARWARDEN_COUNT` generations need it and are judged again; those that it denies are not bootable any more, and what runs keeps running.",
+        "nix store repair {STORE_PATH}, and look for disk errors (dmesg) or for who wrote there; narwarden status";
+    ScrubFinished, "scrub-finished", "c2ba81f8e99b417da6dac3e0e9ccebe4", Info,
+        "Everything was hashed again: {PATHS} paths in {SECONDS} s, {COUNT} of them had drifted",
+        [Paths Seconds Count],
+        "A scrub came to its end: what every generation needs was read from the first byte to the last, whatever its seals said. What had drifted was announced when it was found.",
+        "";
     ClockChanged, "clock-changed", "d74871c2ce274947ab9bb898690880ef", Warning,
         "The clock was set: every generation is judged again",
         [Count Detail],

@@ -35,6 +35,50 @@ pub struct Status {
     pub journal: JournalState,
     /// What of its state was damaged, and where it was put.
     pub damage: Vec<String>,
+    /// How far hashing everything again is; absent from a warden that does not do it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scrub: Option<Scrub>,
+}
+
+/// Hashing everything again, in the background.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scrub {
+    /// The round under way, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round: Option<ScrubRound>,
+    /// The last round that came to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<ScrubDone>,
+}
+
+/// A round under way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScrubRound {
+    /// When it began, in RFC 3339.
+    pub begun: String,
+    /// How many paths are done with.
+    pub paths: u64,
+    /// Of how many.
+    pub total: u64,
+    /// How many bytes of NARs were hashed.
+    pub bytes: u64,
+    /// How many paths had drifted.
+    pub drift: u64,
+}
+
+/// A round that came to its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScrubDone {
+    /// When it began, in RFC 3339.
+    pub begun: String,
+    /// When it ended.
+    pub ended: String,
+    /// How many paths it measured.
+    pub paths: u64,
+    /// How many bytes of NARs.
+    pub bytes: u64,
+    /// How many paths had drifted.
+    pub drift: u64,
 }
 
 impl Status {
@@ -224,6 +268,7 @@ mod tests {
             memory_kib: 0,
             journal: JournalState::Connected,
             damage: Vec::new(),
+            scrub: None,
         };
         let bounded = status.bounded();
         assert_eq!(bounded.generations.len(), MOST_GENERATIONS);

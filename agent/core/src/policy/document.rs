@@ -21,6 +21,8 @@ pub(super) struct Document {
     pub(super) release: Release,
     #[serde(default)]
     pub(super) gate: Gate,
+    #[serde(default)]
+    pub(super) scrub: Scrub,
 }
 
 #[derive(Debug, Deserialize)]
@@ -83,6 +85,12 @@ pub(super) struct Gate {
     #[serde(default)]
     pub(super) readers: Vec<Spanned<String>>,
     pub(super) scope: Option<Spanned<Scope>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct Scrub {
+    pub(super) every: Option<Spanned<String>>,
 }
 
 /// `"role"`, or a table with `all`, `any`, or `threshold` and `of`.

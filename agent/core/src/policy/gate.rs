@@ -15,6 +15,9 @@ use toml::Spanned;
 const LONGEST_DEADLINE: Duration = Duration::from_secs(85);
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(60);
 const DEFAULT_OBSERVE: Duration = Duration::from_secs(24 * 3600);
+const DEFAULT_SCRUB: Duration = Duration::from_secs(7 * 24 * 3600);
+const SCRUB: RangeInclusive<Duration> =
+    Duration::from_secs(3600)..=Duration::from_secs(90 * 24 * 3600);
 const MOST_READERS: usize = 64;
 
 /// Whether a denial holds.
@@ -99,6 +102,8 @@ pub struct Gate {
     pub on_reject: OnReject,
     /// Which programs need an admission.
     pub scope: Scope,
+    /// How often everything is hashed again; zero where that is never.
+    pub scrub_every: Duration,
 }
 
 pub(super) fn gate(document: &Document, remarks: &mut Remarks) -> Gate {
@@ -125,6 +130,7 @@ pub(super) fn gate(document: &Document, remarks: &mut Remarks) -> Gate {
         readers: readers(&written.readers, remarks),
         deadline: deadline.unwrap_or(DEFAULT_DEADLINE),
         on_reject: written.on_reject.unwrap_or(OnReject::Quarantine),
+        scrub_every: scrub_every(document, remarks),
         scope: written.scope.as_ref().map_or(Scope::Activation, |scope| *scope.as_ref()),
     }
 }
@@ -149,6 +155,26 @@ fn mode(document: &Document, remarks: &mut Remarks) -> Mode {
             Mode::Enforce
         }
     }
+}
+
+fn scrub_every(document: &Document, remarks: &mut Remarks) -> Duration {
+    let Some(written) = &document.scrub.every else { return DEFAULT_SCRUB };
+    let text = written.as_ref();
+    let days = text.strip_suffix('d').and_then(|days| days.parse::<u32>().ok());
+    let parsed = match days {
+        Some(days) => Some(Duration::from_secs(u64::from(days).saturating_mul(24 * 3600))),
+        None => text.parse().ok().and_then(|it: SignedDuration| Duration::try_from(it).ok()),
+    };
+    let every = parsed.filter(|it| it.is_zero() || SCRUB.contains(it));
+    every.unwrap_or_else(|| {
+        let problem = format!("`{}` is no time from 1h to 90d", text.escape_debug());
+        remarks.error(
+            written.span(),
+            problem,
+            "write \"7d\", or \"0s\" if nothing is to be hashed again",
+        );
+        DEFAULT_SCRUB
+    })
 }
 
 fn length(

@@ -66,6 +66,7 @@ impl Warden for Desk {
                 wire::JournalState::Lost
             },
             damage,
+            scrub: Some(self.scrub.shown()),
         }
         .bounded()
     }
@@ -151,6 +152,14 @@ impl Warden for Desk {
         }
         self.queue.want(toplevel, Urgency::Waited);
         Ok(receiver)
+    }
+
+    fn scrub(&self, _: Caller) -> Result<(), Refusal> {
+        let _ = self.pinned()?;
+        self.scrub.begin();
+        self.queue.restart_scrub();
+        self.queue.want_scrub();
+        Ok(())
     }
 
     fn reload(&self, caller: Caller) -> Result<(), Refusal> {

@@ -36,6 +36,7 @@ struct State {
     waited: VecDeque<StorePath>,
     ahead: VecDeque<StorePath>,
     running: Option<Running>,
+    scrub: ScrubWanted,
     closed: bool,
 }
 
@@ -46,6 +47,25 @@ struct Running {
     progress: Arc<Progress>,
     /// It was broken off: what comes of it says nothing.
     cancelled: Cancelled,
+}
+
+/// What there is to do.
+#[derive(Debug)]
+pub enum Work {
+    /// A toplevel to verify.
+    Verify(StorePath, Arc<Progress>),
+    /// Nothing else, so what was verified is hashed again until there is.
+    Scrub(Arc<Progress>),
+}
+
+/// Whether to scrub where there is nothing else to do.
+#[derive(Clone, Debug, Default)]
+enum ScrubWanted {
+    #[default]
+    No,
+    Yes,
+    /// It is being done.
+    Running(Arc<Progress>),
 }
 
 /// Whether a verification was broken off.
@@ -91,6 +111,10 @@ impl Queue {
             // Whoever wants it asks again.
             Urgency::Waited | Urgency::Ahead => {}
         }
+        // It gives way, and goes on where it was.
+        if let ScrubWanted::Running(progress) = &state.scrub {
+            progress.cancel();
+        }
         self.changed.notify_all();
     }
 
@@ -124,6 +148,28 @@ impl Queue {
         running.chain(&state.waited).chain(&state.ahead).cloned().collect()
     }
 
+    /// Has everything hashed again as soon as there is nothing else to do.
+    pub fn want_scrub(&self) {
+        let mut state = self.lock();
+        if let ScrubWanted::No = state.scrub {
+            state.scrub = ScrubWanted::Yes;
+            self.changed.notify_all();
+        }
+    }
+
+    /// Breaks a scrub off, so that it begins anew.
+    pub fn restart_scrub(&self) {
+        match &self.lock().scrub {
+            ScrubWanted::Running(progress) => progress.cancel(),
+            ScrubWanted::No | ScrubWanted::Yes => {}
+        }
+    }
+
+    /// A turn of it is over; it is wanted again by whoever knows that it is not done.
+    pub(super) fn scrubbed(&self) {
+        self.lock().scrub = ScrubWanted::No;
+    }
+
     /// Ends the wait for more.
     pub fn close(&self) {
         self.lock().closed = true;
@@ -131,7 +177,7 @@ impl Queue {
     }
 
     /// The next toplevel, most urgent first; `None` once the queue is closed.
-    pub(super) fn next(&self) -> Option<(StorePath, Arc<Progress>)> {
+    pub(super) fn next(&self) -> Option<Work> {
         let mut guard = self.lock();
         loop {
             let state = &mut *guard;
@@ -149,7 +195,13 @@ impl Queue {
                     progress: Arc::clone(&progress),
                     cancelled: Cancelled::No,
                 });
-                return Some((toplevel, progress));
+                return Some(Work::Verify(toplevel, progress));
+            }
+            if let ScrubWanted::Yes = state.scrub {
+                let progress = Arc::new(Progress::default());
+                progress.set_pace(Pace::Background);
+                state.scrub = ScrubWanted::Running(Arc::clone(&progress));
+                return Some(Work::Scrub(progress));
             }
             guard = self.changed.wait(guard).unwrap_or_else(PoisonError::into_inner);
         }
@@ -172,6 +224,35 @@ impl Running {
 mod tests {
     use super::*;
 
+    /// The next toplevel, where that is what there is to do.
+    fn verified(queue: &Queue) -> Option<(StorePath, Arc<Progress>)> {
+        match queue.next()? {
+            Work::Verify(toplevel, progress) => Some((toplevel, progress)),
+            Work::Scrub(_) => panic!("nobody wants a scrub"),
+        }
+    }
+
+    #[test]
+    fn a_scrub_is_done_when_there_is_nothing_else_and_gives_way() {
+        let queue = Queue::default();
+        queue.want_scrub();
+        queue.want(path("a"), Urgency::Ahead);
+        assert_eq!(verified(&queue).unwrap().0, path("a"));
+        queue.done();
+        let Some(Work::Scrub(progress)) = queue.next() else { panic!("a scrub") };
+        assert!(!progress.is_cancelled());
+        // Wanted once more while it runs: nothing changes.
+        queue.want_scrub();
+        assert!(!progress.is_cancelled());
+        queue.want(path("b"), Urgency::Ahead);
+        assert!(progress.is_cancelled());
+        queue.scrubbed();
+        assert_eq!(verified(&queue).unwrap().0, path("b"));
+        queue.done();
+        queue.close();
+        assert!(queue.next().is_none(), "it is wanted again by whoever knows that it is not done");
+    }
+
     fn path(name: &str) -> StorePath {
         StorePath::from_base_name(&format!("00000000000000000000000000000000-{name}")).unwrap()
     }
@@ -190,7 +271,7 @@ mod tests {
             queue.want(path(name), urgency);
         }
         assert_eq!(queue.pending(), [path("b"), path("a")]);
-        let (first, _) = queue.next().unwrap();
+        let (first, _) = verified(&queue).unwrap();
         assert_eq!(first, path("b"));
         // It is being verified: asking once more does not queue it again.
         queue.want(path("b"), Urgency::Waited);
@@ -225,30 +306,30 @@ mod tests {
     fn what_nobody_wants_is_broken_off_unless_somebody_waits() {
         let queue = Queue::default();
         queue.want(path("a"), Urgency::Ahead);
-        let _ = queue.next().unwrap();
+        let _ = verified(&queue).unwrap();
         queue.keep_ahead(|_| true);
         assert_eq!(queue.done(), Cancelled::No);
 
         queue.want(path("a"), Urgency::Ahead);
-        let _ = queue.next().unwrap();
+        let _ = verified(&queue).unwrap();
         queue.keep_ahead(|_| false);
         // It comes back while it is being broken off: it is verified again.
         queue.want(path("a"), Urgency::Waited);
         assert_eq!(queue.done(), Cancelled::Yes);
-        let (next, _) = queue.next().unwrap();
+        let (next, _) = verified(&queue).unwrap();
         assert_eq!(next, path("a"));
 
         // Somebody waits: that its link is gone is no reason any more.
         queue.keep_ahead(|_| false);
         assert_eq!(queue.done(), Cancelled::No);
         queue.want(path("b"), Urgency::Ahead);
-        let _ = queue.next().unwrap();
+        let _ = verified(&queue).unwrap();
         queue.want(path("b"), Urgency::Waited);
         queue.keep_ahead(|_| false);
         assert_eq!(queue.done(), Cancelled::No);
         // But a store path that is gone cannot be verified for anybody.
         queue.want(path("b"), Urgency::Waited);
-        let _ = queue.next().unwrap();
+        let _ = verified(&queue).unwrap();
         queue.cancel(&path("b"));
         assert_eq!(queue.done(), Cancelled::Yes);
     }

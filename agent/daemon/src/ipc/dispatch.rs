@@ -162,6 +162,10 @@ impl<W: Warden> Desk<W> {
                 let Nothing {} = parse(parameters)?;
                 done(warden.reload(caller))
             }
+            Method::Scrub => {
+                let Nothing {} = parse(parameters)?;
+                done(warden.scrub(caller))
+            }
             Method::Observe => {
                 let Observe { seconds, reason } = parse(parameters)?;
                 if seconds == 0 {
@@ -261,6 +265,7 @@ methods! {
     CheckReceipts Root,
     Verify Root,
     Reload Root,
+    Scrub Root,
     Observe Root,
     EndObserve Root,
     QuarantineRelease Root,

@@ -37,6 +37,13 @@ impl Closures {
         self.0.clear();
     }
 
+    /// The toplevels whose closure holds the path.
+    pub(super) fn toplevels_with(&self, path: &StorePath) -> Vec<StorePath> {
+        let Some(hash) = hash_part(path) else { return Vec::new() };
+        let with = self.0.iter().filter(|(_, closure)| closure.0.contains(&hash));
+        with.map(|(toplevel, _)| toplevel.clone()).collect()
+    }
+
     pub(super) fn contain(&self, path: &StorePath) -> bool {
         hash_part(path).is_some_and(|hash| self.0.iter().any(|(_, it)| it.0.contains(&hash)))
     }

@@ -104,6 +104,22 @@ pub(crate) fn status() -> Status {
         memory_kib: 9000,
         journal: i::JournalState::Connected,
         damage: Vec::new(),
+        scrub: Some(i::Scrub {
+            round: Some(i::ScrubRound {
+                begun: "2026-11-22T12:00:00Z".into(),
+                paths: 700,
+                total: 1265,
+                bytes: 1 << 30,
+                drift: 1,
+            }),
+            last: Some(i::ScrubDone {
+                begun: "2026-11-15T12:00:00Z".into(),
+                ended: "2026-11-15T12:05:00Z".into(),
+                paths: 1258,
+                bytes: 6 << 30,
+                drift: 0,
+            }),
+        }),
     }
 }
 
@@ -205,6 +221,11 @@ impl Warden for Fake {
             }
         }
         Ok(receiver)
+    }
+
+    fn scrub(&self, caller: Caller) -> Result<(), Refusal> {
+        self.note(caller, "scrub");
+        Ok(())
     }
 
     fn reload(&self, caller: Caller) -> Result<(), Refusal> {

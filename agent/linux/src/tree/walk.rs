@@ -17,6 +17,7 @@ use super::names::{Mark, Name, Names};
 use super::open::{Opened, Opener, hold};
 use super::{AttributeNames, Attributes, Event, Limits, StoreDirectory, WalkError, attributes};
 use crate::metadata::{FileKind, Metadata};
+use crate::writers::Writers;
 
 /// `PATH_MAX` without the NUL: the longest target a link can have and still be used.
 const LONGEST_TARGET: usize = 4095;
@@ -128,6 +129,18 @@ impl Walk {
                 let fault = fault.once_begun();
                 self.state = State::Failed(fault);
                 Err(fault.at(self.place()))
+            }
+        }
+    }
+
+    /// Whether anybody may write to the file whose [`Event::File`] was the last event. Asked before its first byte is
+    /// read, the answer holds for all of them: who comes later moves the time of the last change.
+    #[must_use]
+    pub fn writers(&self) -> Writers {
+        match &self.state {
+            State::Read { file, .. } => Writers::of(&file.fd),
+            State::Enter(_) | State::List | State::Leave | State::Complete | State::Failed(_) => {
+                Writers::Unknown
             }
         }
     }

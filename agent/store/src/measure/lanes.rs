@@ -7,8 +7,9 @@ use super::nar::NarBuffer;
 use super::path::{Reached, Reading};
 use super::schedule::{Ahead, lanes};
 use super::{Lanes, Options, Pace, Progress, follow};
+use crate::seal::Seals;
 use narwarden_core::closure::PathIndex;
-use narwarden_core::evidence::{Measured, Unmeasured};
+use narwarden_core::evidence::{Evidence, Measured, Unmeasured};
 use narwarden_core::plan::Job;
 use narwarden_linux::tree::StoreDirectory;
 use narwarden_sha256::Compressor;
@@ -28,6 +29,7 @@ pub(super) struct Work<'p> {
     pub(super) read_before: u64,
     pub(super) options: Options,
     pub(super) compressor: Compressor,
+    pub(super) seals: Option<&'p Seals>,
 }
 
 impl Work<'_> {
@@ -131,7 +133,7 @@ impl<'p> Thread<'_, 'p> {
         let reading = if self.progress.is_cancelled() {
             Err(Unmeasured::Interrupted)
         } else {
-            Reading::begin(&self.work.store, &job, self.work.options.owner, &mut nar)
+            Reading::begin(self.work, &job, &mut nar)
         };
         match reading {
             Ok(reading) => {
@@ -140,7 +142,7 @@ impl<'p> Thread<'_, 'p> {
             }
             Err(why) => {
                 self.spare.push(nar);
-                self.end(job.index, place, Measured::Not(why));
+                self.end(&job, place, Err(why));
             }
         }
     }
@@ -169,16 +171,25 @@ impl<'p> Thread<'_, 'p> {
         let Lane { job, place, reading, mut nar, state, .. } = lane;
         let evidence = match state {
             State::Failed(why) => Err(why),
-            State::Complete => reading.finish(&mut nar),
+            State::Complete => reading.finish(&mut nar).map(|(evidence, observer)| {
+                if let Some(seals) = self.work.seals {
+                    seals.measured(&job, &evidence, observer);
+                }
+                evidence
+            }),
             State::Reads => Err(Unmeasured::Interrupted),
         };
         self.spare.push(nar);
-        self.end(job.index, place, evidence.map_or_else(Measured::Not, Measured::Bytes));
+        self.end(&job, place, evidence);
     }
 
-    fn end(&mut self, index: PathIndex, place: usize, measured: Measured) {
+    fn end(&mut self, job: &Job<'_>, place: usize, evidence: Result<Evidence, Unmeasured>) {
+        if let (Some(seals), Err(why)) = (self.work.seals, &evidence) {
+            seals.not_measured(job, why);
+        }
+        let measured = evidence.map_or_else(Measured::Not, Measured::Bytes);
         self.work.set_read(place, u64::MAX);
-        self.done.push((index, measured));
+        self.done.push((job.index, measured));
         self.progress.paths.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -195,8 +206,7 @@ impl Lane<'_> {
             Ok(Reached::End) => State::Complete,
             Err(Unmeasured::Changed(_)) if self.attempt == Attempt::First => {
                 self.attempt = Attempt::Second;
-                let (store, owner) = (&work.store, work.options.owner);
-                match Reading::begin(store, &self.job, owner, &mut self.nar) {
+                match Reading::begin(work, &self.job, &mut self.nar) {
                     Ok(reading) => {
                         self.reading = reading;
                         State::Reads

@@ -1,15 +1,17 @@
 //! One store path: its tree walked, put into its NAR, and looked over for what no hash covers.
 
 use super::Progress;
+use super::lanes::Work;
 use super::nar::NarBuffer;
 use super::sinks::Sinks;
+use crate::seal::{Observer, Seals};
 use narwarden_core::evidence::{Evidence, MeasuredMetadata, Unmeasured};
 use narwarden_core::metadata::{Node, NodeKind, Owner, deviations};
 use narwarden_core::nar::NarError;
 use narwarden_core::plan::Job;
 use narwarden_core::sink::Executable;
 use narwarden_linux::metadata::Metadata;
-use narwarden_linux::tree::{Attributes, Event, Limits, StoreDirectory, Walk, WalkError};
+use narwarden_linux::tree::{Attributes, Event, Limits, Walk, WalkError};
 use std::sync::atomic::Ordering;
 
 /// The owner's execute bit, the only one that a NAR knows.
@@ -36,18 +38,20 @@ pub(super) enum Reached {
 impl Reading {
     /// Begins to read the path of `job`, whose NAR begins in `nar`.
     pub(super) fn begin(
-        store: &StoreDirectory,
+        work: &Work<'_>,
         job: &Job<'_>,
-        owner: Owner,
         nar: &mut NarBuffer,
     ) -> Result<Self, Unmeasured> {
         let base_name = job.path.base_name().as_bytes();
-        let walk = Walk::open(store, base_name, Limits::default(), Attributes::List);
+        let walk = Walk::open(&work.store, base_name, Limits::default(), Attributes::List);
         Ok(Self {
             walk: walk.map_err(unmeasured)?,
             sinks: Sinks::begin(job.path, job.content, nar),
             allowance: Allowance::new(job.claimed_size),
-            observers: Observers { metadata: Looked::new(owner) },
+            observers: Observers {
+                metadata: Looked::new(work.options.owner),
+                seal: work.seals.and_then(Seals::observer),
+            },
         })
     }
 
@@ -73,20 +77,28 @@ impl Reading {
             }
             feed(sinks, &event, nar)
                 .map_err(|error| Unmeasured::UnsupportedFile(error.to_string()))?;
+            if let Event::File { .. } = event {
+                observers.writers(walk);
+            }
         }
         sinks.beside(nar.fresh());
         Ok(Reached::Full)
     }
 
     /// What the path is, once it was read to its end and all of `nar` was hashed.
-    pub(super) fn finish(self, nar: &mut NarBuffer) -> Result<Evidence, Unmeasured> {
+    pub(super) fn finish(
+        self,
+        nar: &mut NarBuffer,
+    ) -> Result<(Evidence, Option<Observer>), Unmeasured> {
         let hashed = self.sinks.finish(nar).map_err(Unmeasured::UnsupportedFile)?;
-        Ok(Evidence {
+        let Observers { metadata, seal } = self.observers;
+        let evidence = Evidence {
             nar_hash: hashed.nar_hash,
             nar_size: hashed.nar_size,
             content: hashed.content,
-            metadata: self.observers.metadata.found,
-        })
+            metadata: metadata.found,
+        };
+        Ok((evidence, seal))
     }
 }
 
@@ -94,11 +106,22 @@ impl Reading {
 #[derive(Debug)]
 struct Observers {
     metadata: Looked,
+    seal: Option<Observer>,
 }
 
 impl Observers {
     fn see(&mut self, event: &Event<'_>) {
         self.metadata.look(event);
+        if let Some(seal) = &mut self.seal {
+            seal.look(event);
+        }
+    }
+
+    /// A file begins: before its first byte is read is the time to ask who may write to it.
+    fn writers(&mut self, walk: &Walk) {
+        if let Some(seal) = self.seal.as_mut().filter(|seal| !seal.is_in_doubt()) {
+            seal.writers(walk.writers());
+        }
     }
 }
 
