@@ -139,7 +139,7 @@ def check(nix, value, other, report):
         "nothing waits for narwarden-boot-check.service",
         None if not blocking and boot["Service", "Type"] == ["exec"] else str(boot),
     )
-    others = {name: text for name, text in texts.items() if name != "narwardend.service"}
+    others = {unit["name"]: unit["text"] for unit in other["units"] if unit["name"] != "narwardend.service"}
     if shutil.which("systemd-analyze"):
         report.add(f"systemd reads {', '.join(sorted(others))}", systemd_reads(others))
     pre_switch(value["preSwitch"]["narwarden"], report)
