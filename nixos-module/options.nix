@@ -102,8 +102,8 @@ in
       type = types.bool;
       default = true;
       description = ''
-        Read the booted system once more after each boot, apart from the daemon and by the rules that
-        it brought in {file}`/etc/narwarden`. A system that fails leaves the unit
+        Hash the booted system once more after each boot, whatever its seals say, apart from the daemon
+        and by the rules that it brought in {file}`/etc/narwarden`. A system that fails leaves the unit
         {file}`narwarden-boot-check.service` failed. Nothing waits for it.
       '';
     };

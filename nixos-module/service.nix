@@ -84,7 +84,7 @@ in
         # Not oneshot: multi-user.target would wait.
         Type = "exec";
         RemainAfterExit = true;
-        ExecStart = "${narwarden} verify --quiet /run/booted-system";
+        ExecStart = "${narwarden} verify --quiet --full /run/booted-system";
       };
     };
 
