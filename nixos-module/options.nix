@@ -102,26 +102,22 @@ in
       type = types.bool;
       default = true;
       description = ''
-        Read the booted system once more after each boot, apart from the daemon and by the rules that
-        it brought in {file}`/etc/narwarden`. A system that fails leaves the unit
+        Hash the booted system once more after each boot, whatever its seals say, apart from the daemon
+        and by the rules that it brought in {file}`/etc/narwarden`. A system that fails leaves the unit
         {file}`narwarden-boot-check.service` failed. Nothing waits for it.
       '';
     };
 
-    scrub = {
-      enable = mkOption {
-        type = types.bool;
-        default = true;
-        description = ''
-          Read the running system again from time to time, to find what was altered on disk since its
-          verdict. One that fails leaves the unit {file}`narwarden-scrub.service` failed.
-        '';
-      };
-      interval = mkOption {
-        type = types.str;
-        default = "weekly";
-        description = "When, as in {manpage}`systemd.time(7)`; up to six hours later, so that a fleet does not read all at once.";
-      };
+    scrub.startAt = mkOption {
+      type = types.nullOr types.str;
+      default = null;
+      example = "Sun 03:00";
+      description = ''
+        When to have the daemon hash everything again that a boot could run, as in
+        {manpage}`systemd.time(7)`, up to an hour later. It does so by itself as often as
+        {option}`services.narwarden.settings.policy` `.scrub.every` says; this is for who wants it at
+        a time of day.
+      '';
     };
 
     provenance = {

@@ -84,27 +84,28 @@ in
         # Not oneshot: multi-user.target would wait.
         Type = "exec";
         RemainAfterExit = true;
-        ExecStart = "${narwarden} verify --quiet /run/booted-system";
+        ExecStart = "${narwarden} verify --quiet --full /run/booted-system";
       };
     };
 
-    systemd.services.narwarden-scrub = lib.mkIf cfg.scrub.enable {
-      description = "Narwarden: the running system, read again";
-      documentation = [ "man:narwarden-verify(1)" ];
-      unitConfig.ConditionPathExists = "/etc/narwarden/trust.toml";
+    systemd.services.narwarden-scrub = lib.mkIf (cfg.scrub.startAt != null) {
+      description = "Narwarden: has the daemon hash everything again";
+      documentation = [ "man:narwarden-scrub(1)" ];
+      after = [ "narwardend.service" ];
       restartIfChanged = false;
+      # It only asks: the daemon does the work, when nothing waits for it.
       serviceConfig = reader // {
         Type = "oneshot";
-        ExecStart = "${narwarden} verify --quiet /run/current-system";
+        ExecStart = "${narwarden} scrub";
       };
     };
 
-    systemd.timers.narwarden-scrub = lib.mkIf cfg.scrub.enable {
-      description = "Narwarden: the running system is read again";
+    systemd.timers.narwarden-scrub = lib.mkIf (cfg.scrub.startAt != null) {
+      description = "Narwarden: everything is hashed again";
       wantedBy = [ "timers.target" ];
       timerConfig = {
-        OnCalendar = cfg.scrub.interval;
-        RandomizedDelaySec = "6h";
+        OnCalendar = cfg.scrub.startAt;
+        RandomizedDelaySec = "1h";
         Persistent = true;
       };
     };

@@ -157,6 +157,16 @@ in
       default = { };
       description = "What the daemon does with a verdict.";
     };
+    scrub = mkOption {
+      type = table {
+        every = optional types.str ''
+          How often everything that a boot could run is hashed again, `"1h"` to `"90d"`; `"0s"` is
+          never. A week, unless said.
+        '';
+      };
+      default = { };
+      description = "What the daemon does by itself.";
+    };
     release = mkOption {
       type = table {
         statement = optional (types.enum [ "off" ]) "Release statements, which this version does not judge.";

@@ -15,6 +15,7 @@ DOCUMENTS = {
             "Rule": ["require.rule.*."],
             "Deny": ["deny.*."],
             "Release": ["release."],
+            "Scrub": ["scrub."],
             "Gate": ["gate."],
             # A requirement is one type; its description says how it is written.
             "Compound": [],

@@ -139,10 +139,23 @@ def check(nix, value, other, report):
         "nothing waits for narwarden-boot-check.service",
         None if not blocking and boot["Service", "Type"] == ["exec"] else str(boot),
     )
-    others = {name: text for name, text in texts.items() if name != "narwardend.service"}
+    others = {unit["name"]: unit["text"] for unit in other["units"] if unit["name"] != "narwardend.service"}
+    report.add("what the units and the switch run are commands of narwarden", commands(nix, others, value["preSwitch"]))
     if shutil.which("systemd-analyze"):
         report.add(f"systemd reads {', '.join(sorted(others))}", systemd_reads(others))
     pre_switch(value["preSwitch"]["narwarden"], report)
+
+
+def commands(nix, texts, scripts):
+    """`--help` at the end has the program read what stands before it, and do nothing."""
+    program = f"{nix.environment['NARWARDEN_PACKAGE']}/bin/narwarden"
+    text = "\n".join([*texts.values(), *scripts.values()])
+    found = re.findall(rf"{re.escape(program)} ([a-z][^\n>\")]*)", text)
+    calls = [nix.call([program, *arguments.split(), "--help"]) for arguments in found]
+    problems = [call.stderr for call in calls if call.returncode != 0]
+    if nix.call([program, "verify", "--no-such-option", "--help"]).returncode == 0:
+        problems.append("an option that there is not would not be seen")
+    return "\n".join(problems) or (None if len(found) == 3 else f"found {found}")
 
 
 def systemd_reads(texts):

@@ -104,6 +104,7 @@
         readers = [ "/run/current-system/sw/bin/restic" ];
         scope = "activation";
       };
+      scrub.every = "30d";
       release.statement = "off";
     };
   };

@@ -6,7 +6,7 @@
     policyFile = ./files/policy.toml;
     provenance.flakeLock = ../../../flake.lock;
     provenance.revision = "0123456789abcdef";
-    scrub.interval = "daily";
+    scrub.startAt = "daily";
     bootCheck.enable = false;
   };
   system.autoUpgrade.enable = true;

@@ -2,4 +2,5 @@
 {
   imports = [ ./minimal.nix ];
   services.narwarden.observeUntil = "2098-01-31";
+  services.narwarden.scrub.startAt = "Sun 03:00";
 }
