@@ -210,3 +210,21 @@ fn observing_always_ends() {
         assert_eq!(found, end.map(|end| end.parse().unwrap()), "{first}");
     }
 }
+
+#[test]
+fn how_often_everything_is_hashed_again() {
+    let hours = |text: &str| {
+        let policy = format!("[require]\ndefault = \"ci\"\n[scrub]\nevery = \"{text}\"\n");
+        Policy::parse(&policy).map(|it| it.policy.gate().scrub_every.as_secs() / 3600).ok()
+    };
+    for (text, expected) in
+        [("7d", 168), ("1h", 1), ("90d", 2160), ("36h", 36), ("0s", 0), ("0d", 0)]
+    {
+        assert_eq!(hours(text), Some(expected), "{text}");
+    }
+    for text in ["", "7", "59m", "91d", "-1d", "4294967296d", "d", "weekly"] {
+        assert_eq!(hours(text), None, "{text}");
+    }
+    let silent = Policy::parse("[require]\ndefault = \"ci\"\n").unwrap().policy;
+    assert_eq!(silent.gate().scrub_every.as_secs(), 168 * 3600);
+}
