@@ -4,8 +4,8 @@
 usage: tests/docs.py DIRECTORY_OF_THE_BINARY FILE.md…
 
 A block that begins with ```console is run: each line `$ COMMAND` (continued by `> …` lines) in a scratch directory
-that all blocks of one file share. A command must exit with 0, or with N where it ends in `# exit N`. What stands below
-it must be in what it prints, line by line and in order; `…` stands for anything, within a line or for any lines,
+that all blocks of one file share, with `policy-examples` in it. A command must exit with 0, or with N where it ends in
+`# exit N`. What stands below it must be in what it prints, line by line and in order; `…` stands for anything, within a line or for any lines,
 and times, dates and short digests need not be the same. ```console,ignore is not run, and listed.
 
 Relative links must lead to a file that is there, and to a heading of it.
@@ -99,6 +99,9 @@ def run_blocks(path, text, binaries, report):
     }
     with tempfile.TemporaryDirectory() as scratch:
         environment["HOME"] = scratch
+        # As in a checkout: these are shown by their place in it.
+        examples = pathlib.Path(__file__).resolve().parent.parent / "policy-examples"
+        os.symlink(examples, pathlib.Path(scratch) / "policy-examples")
         for number, info, lines in blocks(text):
             where = f"{path}:{number}"
             if info == "console,ignore":

@@ -132,6 +132,21 @@ Examples:
 Exit codes: 0 written and admitted, or pinned; 1 denied by its own files, or refused; 2 usage; 3 could not, or \
 narwardend is not running";
 
+const POLICY_TEST_HELP: &str = "\
+A fixture describes a closure, who signed what, what is on disk, and what must come of it: docs/policy-test.md. \
+Plan, signatures and verdict are those of narwarden verify; only the measuring is made up.
+
+Throw-away keys stand in for those of the trust set, with the same names, roles, times and revocations, since their \
+secret halves are not here. So this tests rules, and not that the right public keys are pinned.
+
+Examples:
+  narwarden policy test policy.toml                        with trust.toml and fixtures/ beside it
+  narwarden policy test policy.toml --strict               a fixture must depend on each demand
+  narwarden policy test policy.toml --trust ../fleet.toml --fixtures tests
+  narwarden policy test policy.toml --json | jq '.fixtures[] | select(.as_expected | not)'
+
+Exit codes: 0 all came out as expected, 1 some did not, 2 usage, or a file that cannot be used, 3 could not print";
+
 /// Where the store is.
 #[derive(Debug, Args)]
 pub(crate) struct StoreArguments {
@@ -221,6 +236,9 @@ pub(crate) struct TrustCheck {
 pub(crate) enum PolicyCommand {
     /// Say whether a policy can be used, by itself or with a trust set
     Check(PolicyCheck),
+    /// Say whether a policy admits and denies what it must, by small closures written down (no root, no store)
+    #[command(after_long_help = POLICY_TEST_HELP)]
+    Test(PolicyTest),
     /// Have this host judge by the policy in /etc/narwarden from now on (root)
     #[command(after_long_help = warden::ACCEPT_EXAMPLES)]
     Accept(warden::Accept),
@@ -234,6 +252,25 @@ pub(crate) struct PolicyCheck {
     /// Look its roles and keys up in this trust set
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) trust: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PolicyTest {
+    /// The policy
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+    /// The fixtures: every *.toml in this directory [default: fixtures, beside FILE]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) fixtures: Option<PathBuf>,
+    /// The trust set that the policy is for [default: trust.toml, beside FILE]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) trust: Option<PathBuf>,
+    /// Fail, too, where no fixture would notice that a demand of the policy is gone
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Print the results as JSON (narwarden.policy-test/1, see docs/policy-test.md)
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -45,7 +45,8 @@ fn usable(out: &mut String, source: &Source) {
     let _ = writeln!(out, "{GOOD}usable{GOOD:#}  {STRONG}{}{STRONG:#}", plain(&path));
 }
 
-fn describe_gate(gate: &Gate) -> String {
+/// What the daemon does with a verdict, in one line.
+pub(crate) fn describe_gate(gate: &Gate) -> String {
     let mode = match gate.mode {
         Mode::Enforce => "enforce".to_owned(),
         Mode::Observe(ObserveEnd::At(end)) => format!("observe until {end}"),

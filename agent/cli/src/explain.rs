@@ -12,7 +12,6 @@ use narwarden_core::claim::Claim;
 use narwarden_core::closure::{Closure, PathIndex};
 use narwarden_core::evidence::{Measured, MeasuredContent};
 use narwarden_core::plan::{Contents, Plan, Scope};
-use narwarden_core::policy::RuleOrigin;
 use narwarden_core::reason::Severity;
 use narwarden_core::verdict::Verdict;
 use narwarden_core::verify::{Judgement, Vouched};
@@ -72,16 +71,11 @@ fn describe(
         names.insert(1, format!("… {} more …", chain.omitted));
     }
     let rule = plan.rule(index);
-    let origin = match &rule.origin {
-        RuleOrigin::Default => "require.default".to_owned(),
-        RuleOrigin::Toplevel => "require.toplevel".to_owned(),
-        RuleOrigin::Rule(pattern) => format!("rule for {pattern}"),
-    };
     let _ = writeln!(out, "{STRONG}{}{STRONG:#}", claim.path);
     let _ = writeln!(out, "  reached   {}", names.join(" → "));
     let community =
         if rule.excluded.is_empty() { "" } else { ", without keys of community caches" };
-    let _ = writeln!(out, "  required  {} ({origin}){community}", rule.requirement);
+    let _ = writeln!(out, "  required  {} ({}){community}", rule.requirement, rule.origin);
     signed(out, plan, claim, judgement);
     let unknown = || "nothing".to_owned();
     let size = claim.nar_size.map_or_else(|| "?".to_owned(), |size| size.to_string());

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 pub(crate) const TRUST: &str = "/etc/narwarden/trust.toml";
 pub(crate) const POLICY: &str = "/etc/narwarden/policy.toml";
 /// Far more than anybody writes by hand.
-const LONGEST: u64 = 1 << 20;
+pub(crate) const LONGEST: u64 = 1 << 20;
 
 /// A file with its text, for remarks that point into it.
 #[derive(Debug)]
@@ -28,6 +28,12 @@ pub(crate) struct Source {
 impl Source {
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
         let file = trusted_file::read(path, LONGEST).map_err(Failure::usage)?;
+        Ok(Self { path: path.to_owned(), text: file.text })
+    }
+
+    /// Reads a file that nothing is going to be judged by on this host, whoever owns it.
+    pub(crate) fn read_untrusted(path: &Path, longest: u64) -> Result<Self, Failure> {
+        let file = trusted_file::read_untrusted(path, longest).map_err(Failure::usage)?;
         Ok(Self { path: path.to_owned(), text: file.text })
     }
 
@@ -121,12 +127,17 @@ pub(crate) fn rulebook(arguments: &RulesArguments) -> Result<Rulebook, Failure> 
     };
     let PolicyFile { policy: parsed, warnings: of_policy } = policy.policy()?;
     let bound = parsed.bind(&trust).map_err(|rejected| policy.reject(&rejected))?;
-    let warnings = of_trust.len() + of_policy.len() + bound.warnings.len();
+    count_warnings(of_trust.len() + of_policy.len() + bound.warnings.len())?;
+    Ok(bound.rulebook)
+}
+
+/// Says on standard error that there are warnings, and where to read them.
+pub(crate) fn count_warnings(warnings: usize) -> Result<(), Failure> {
     if warnings > 0 {
         let count = terminal::counted(warnings as u64, "warning");
         terminal::print_error(&format!(
             "{NOTE}{count} about these rules{NOTE:#}: narwarden trust check, narwarden policy check --trust\n"
         ))?;
     }
-    Ok(bound.rulebook)
+    Ok(())
 }

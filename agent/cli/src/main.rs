@@ -15,6 +15,7 @@ mod manual;
 mod observe;
 mod outcome;
 mod pin;
+mod policy_test;
 mod progress;
 mod quarantine;
 mod scrub;
@@ -53,6 +54,7 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Trust { command: TrustCommand::Check(arguments) } => check::trust(&arguments),
         Command::Policy { command: PolicyCommand::Check(arguments) } => check::policy(&arguments),
+        Command::Policy { command: PolicyCommand::Test(arguments) } => policy_test::run(&arguments),
         Command::Trust { command: TrustCommand::Accept(arguments) } => {
             accept::run(&arguments, What::Trust)
         }

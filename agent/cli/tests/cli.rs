@@ -25,6 +25,7 @@ use std::process::{Command, Stdio};
 use fixture::Fixture;
 use narwarden_core::reason::Reason;
 use serde_json::Value;
+use support::schema::{conforms, fields};
 use support::{Run, example, finish, narwarden, run, write};
 
 /// Signed by k1, and refers to nothing.
@@ -47,7 +48,7 @@ impl Bench {
         let scratch = tempfile::tempdir().unwrap();
         let trust = format!("[keys]\nk1 = {{ public = \"{}\" }}\n", fixture.key("k1"));
         let trust = write(scratch.path(), "trust.toml", &trust);
-        let policy = example(scratch.path(), "nix-compatible.toml");
+        let policy = example(scratch.path(), "nix-compatible");
         Self { fixture, scratch, trust, policy }
     }
 
@@ -271,92 +272,6 @@ fn unknown_fields_are_pointed_at() {
         assert_eq!(at(shown, field), at(carets, "^"), "{run:?}");
         assert_eq!(carets.matches('^').count(), field.len(), "{run:?}");
     }
-}
-
-/// The part of JSON Schema 2020-12 that `docs/verdict.schema.json` uses; any other word in it fails. Fields that
-/// it does not describe are wrong too, here where there must be none.
-fn conforms(value: &Value, schema: &Value, root: &Value, at: &str) {
-    for (word, rule) in schema.as_object().unwrap() {
-        match word.as_str() {
-            "$schema" | "$defs" | "title" | "description" => {}
-            "$ref" => {
-                let place = rule.as_str().unwrap().strip_prefix('#').unwrap();
-                conforms(value, root.pointer(place).expect(place), root, at);
-            }
-            "type" => {
-                let is = match rule.as_str().unwrap() {
-                    "array" => value.is_array(),
-                    "integer" => value.is_u64(),
-                    "number" => value.is_number(),
-                    "object" => value.is_object(),
-                    "string" => value.is_string(),
-                    other => panic!("{other}"),
-                };
-                assert!(is, "{at} is no {rule}: {value}");
-            }
-            "const" => assert_eq!(value, rule, "{at}"),
-            "enum" => assert!(rule.as_array().unwrap().contains(value), "{at}: {value}"),
-            "minimum" => assert!(value.as_f64() >= rule.as_f64(), "{at}: {value}"),
-            "minLength" => assert!(value.as_str().unwrap().len() as u64 >= rule.as_u64().unwrap()),
-            "minItems" => assert!(value.as_array().unwrap().len() as u64 >= rule.as_u64().unwrap()),
-            "pattern" => matches(value.as_str().unwrap(), rule.as_str().unwrap(), at),
-            "uniqueItems" => {
-                let items = value.as_array().unwrap();
-                let unique: BTreeSet<_> = items.iter().map(Value::to_string).collect();
-                assert_eq!(unique.len(), items.len(), "{at}");
-            }
-            "items" => {
-                for (place, item) in value.as_array().unwrap().iter().enumerate() {
-                    conforms(item, rule, root, &format!("{at}[{place}]"));
-                }
-            }
-            "required" => {
-                for field in rule.as_array().unwrap() {
-                    assert!(value.get(field.as_str().unwrap()).is_some(), "{at} has no {field}");
-                }
-            }
-            "properties" => {
-                for (field, value) in value.as_object().unwrap() {
-                    let schema = rule.get(field).unwrap_or_else(|| panic!("{at}.{field}"));
-                    conforms(value, schema, root, &format!("{at}.{field}"));
-                }
-            }
-            "additionalProperties" => {
-                for (field, value) in value.as_object().unwrap() {
-                    conforms(value, rule, root, &format!("{at}.{field}"));
-                }
-            }
-            other => panic!("the schema says {other}, which this test does not know"),
-        }
-    }
-}
-
-/// The names of all fields that a schema describes.
-fn fields(schema: &Value) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
-    for (word, part) in schema.as_object().into_iter().flatten() {
-        if word == "properties" {
-            names.extend(part.as_object().unwrap().keys().cloned());
-        }
-        names.extend(fields(part));
-    }
-    names
-}
-
-/// The patterns of the schema, which are three.
-fn matches(text: &str, pattern: &str, at: &str) {
-    let is = match pattern {
-        p if p.starts_with("^/nix/store/") => {
-            narwarden_core::store_path::StorePath::parse(text).is_ok()
-        }
-        "^[0-9a-f]{64}$" => {
-            text.len() == 64
-                && text.bytes().all(|it| it.is_ascii_digit() || matches!(it, b'a'..=b'f'))
-        }
-        p if p.ends_with("Z$") => text.parse::<jiff::Timestamp>().is_ok() && text.ends_with('Z'),
-        other => panic!("{other}"),
-    };
-    assert!(is, "{at}: {text}");
 }
 
 #[test]

@@ -241,7 +241,7 @@ impl Rules {
         let line = |(number, key)| format!("k{number} = {{ public = \"{key}\" }}\n");
         let keys: String = keys.iter().enumerate().map(line).collect();
         let trust = write(scratch.path(), "trust.toml", &format!("[keys]\n{keys}"));
-        let compatible = example(scratch.path(), "nix-compatible.toml");
+        let compatible = example(scratch.path(), "nix-compatible");
         let text = fs::read_to_string(&compatible).unwrap();
         let policy = match policy {
             Policy::Compatible => compatible,
@@ -267,7 +267,7 @@ impl Rules {
 /// By which policy narwarden is asked.
 #[derive(Clone, Copy, Debug)]
 enum Policy {
-    /// `nix-compatible.toml`.
+    /// `policy-examples/nix-compatible`.
     Compatible,
     /// The same, with canonical metadata.
     Canonical,

@@ -168,7 +168,7 @@ impl<'a> Rules<'a> {
         write(scratch.path(), "trust.toml", &format!("[keys]\n{keys}"));
         let policy = match policy {
             Some(text) => write(scratch.path(), "policy.toml", text),
-            None => example(scratch.path(), "nix-compatible.toml"),
+            None => example(scratch.path(), "nix-compatible"),
         };
         Self { fixture, scratch, policy }
     }

@@ -48,10 +48,11 @@ impl std::error::Error for Rejected {}
 
 /// Collects remarks while a file is read, so that its author sees all of them at once.
 #[derive(Debug, Default)]
-pub(crate) struct Remarks(Vec<Diagnostic>);
+pub struct Remarks(Vec<Diagnostic>);
 
 impl Remarks {
-    pub(crate) fn error(
+    /// Remarks on what makes the file unusable.
+    pub fn error(
         &mut self,
         span: Range<usize>,
         message: impl Into<String>,
@@ -60,7 +61,8 @@ impl Remarks {
         self.add(Severity::Error, span, message.into(), help.into());
     }
 
-    pub(crate) fn warning(
+    /// Remarks on what its author should look at once more.
+    pub fn warning(
         &mut self,
         span: Range<usize>,
         message: impl Into<String>,
@@ -74,7 +76,10 @@ impl Remarks {
     }
 
     /// What was read, with the warnings; everything found instead when an error was among it.
-    pub(crate) fn finish<T>(mut self, read: Option<T>) -> Result<(T, Vec<Diagnostic>), Rejected> {
+    ///
+    /// # Errors
+    /// An error among the remarks, or nothing read.
+    pub fn finish<T>(mut self, read: Option<T>) -> Result<(T, Vec<Diagnostic>), Rejected> {
         self.0.sort_by_key(|remark| (remark.severity, remark.span.start));
         let refused = self.0.first().is_some_and(|first| first.severity == Severity::Error);
         match read {
@@ -85,7 +90,10 @@ impl Remarks {
 }
 
 /// Reads a TOML document into `T`, with the parser's complaint as a diagnostic.
-pub(crate) fn parse_toml<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Rejected> {
+///
+/// # Errors
+/// The parser's first complaint.
+pub fn parse_toml<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Rejected> {
     toml::from_str(text).map_err(|error| {
         let message = error.message().to_owned();
         let help = if message.starts_with("unknown field") {
@@ -95,7 +103,7 @@ pub(crate) fn parse_toml<T: serde::de::DeserializeOwned>(text: &str) -> Result<T
         } else if message.starts_with("duplicate") {
             "keep one of the two"
         } else {
-            "see docs/trust.md and docs/policy.md for the fields and their types"
+            "see docs/trust.md, docs/policy.md or docs/policy-test.md for the fields and their types"
         };
         Rejected(vec![Diagnostic {
             severity: Severity::Error,

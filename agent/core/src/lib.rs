@@ -25,7 +25,7 @@ pub mod store_path;
 
 // What an operator pins.
 pub mod diagnostic;
-mod moment;
+pub mod moment;
 pub mod policy;
 pub mod requirement;
 pub mod trust;

@@ -12,7 +12,7 @@ use toml::value::Datetime;
 
 /// Which end of a date without a time is meant.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum End {
+pub enum End {
     /// Midnight before the day.
     Beginning,
     /// Midnight after the day.
@@ -20,11 +20,8 @@ pub(crate) enum End {
 }
 
 /// The moment that `written` names; what cannot be one is remarked on.
-pub(crate) fn moment(
-    written: &Spanned<Datetime>,
-    end: End,
-    remarks: &mut Remarks,
-) -> Option<Timestamp> {
+#[must_use]
+pub fn moment(written: &Spanned<Datetime>, end: End, remarks: &mut Remarks) -> Option<Timestamp> {
     let text = written.as_ref().to_string();
     let parsed = if written.as_ref().offset.is_some() {
         text.parse::<Timestamp>().ok()

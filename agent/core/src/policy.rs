@@ -27,11 +27,13 @@ mod deny_list;
 mod document;
 mod expression;
 mod gate;
+mod loosened;
 mod pattern;
 mod rulebook;
 
 pub use deny_list::{Denied, DeniedWhat};
 pub use gate::{Gate, Mode, OBSERVING, ObserveEnd, OnReject, Scope};
+pub use loosened::Loosening;
 pub use pattern::{NamePattern, PatternError};
 pub use rulebook::{Bound, PathRule, RuleOrigin, Rulebook};
 
@@ -70,6 +72,23 @@ pub enum WeakContentAddress {
     /// The self-reference hash of Nix 2.17 to 2.34 leaves out where the references stand, so two builds can
     /// have one path (NixOS/nix#15837).
     LegacySelfReference,
+}
+
+impl WeakContentAddress {
+    /// Every kind.
+    pub const ALL: [Self; 4] =
+        [Self::Md5, Self::Sha1, Self::ExecutableFlat, Self::LegacySelfReference];
+
+    /// The word in the policy.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Md5 => "md5",
+            Self::Sha1 => "sha1",
+            Self::ExecutableFlat => "executable-flat",
+            Self::LegacySelfReference => "legacy-self-reference",
+        }
+    }
 }
 
 /// What becomes of metadata that Nix would not have left behind.

@@ -22,6 +22,7 @@
 mod attacks;
 mod disk;
 mod error;
+pub mod fixture;
 mod generation;
 mod rows;
 mod rules;

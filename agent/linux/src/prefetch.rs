@@ -20,8 +20,10 @@ use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use crate::metadata::{FileKind, Metadata};
 use crate::tree::{BEGINNING, StoreDirectory};
 
-const RESOLVE: ResolveFlags =
-    ResolveFlags::NO_SYMLINKS.union(ResolveFlags::NO_XDEV).union(ResolveFlags::NO_MAGICLINKS);
+const RESOLVE: ResolveFlags = ResolveFlags::BENEATH
+    .union(ResolveFlags::NO_SYMLINKS)
+    .union(ResolveFlags::NO_XDEV)
+    .union(ResolveFlags::NO_MAGICLINKS);
 const READ: OFlags =
     OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::NOATIME);
 /// How many directories are remembered for later, and how many names of one are looked at.

@@ -24,13 +24,18 @@ const BEGIN: &str = "<!-- security -->\n";
 const END: &str = "<!-- end of security -->\n";
 
 /// Why each of the points systemd makes stands.
-const REASONS: [(&str, &str); 11] = [
+const REASONS: [(&str, &str); 13] = [
     ("User=/DynamicUser=", "fanotify_init(2) wants root of the first user namespace"),
     ("PrivateUsers=", "fanotify_init(2) wants the first user namespace"),
     ("CapabilityBoundingSet=~CAP_SYS_ADMIN", "fanotify: permission events, marks on file systems"),
     ("CapabilityBoundingSet=~CAP_SYS_PTRACE", "which program asks: /proc/PID/exe of every user"),
     ("CapabilityBoundingSet=~CAP_(DAC_*|FOWNER|IPC_OWNER)", "hash files whatever their mode"),
     ("SystemCallFilter=~@privileged", "fanotify and capset(2) are in that group"),
+    (
+        "SystemCallFilter=~@resources",
+        "sched_setscheduler(2) and ioprio_set(2): its own threads give way to others",
+    ),
+    ("RestrictSUIDSGID=", "it refuses openat2(2), which opens every file of the store"),
     ("ProtectProc=", "whoever asks must be seen"),
     ("ProcSubset=", "the boot id, and the limits of fanotify"),
     ("PrivateDevices=", "whoever was refused is told at the terminal"),
@@ -159,11 +164,12 @@ fn the_filter_leaves_what_the_daemon_calls() {
         socket bind listen accept4 connect sendmsg recvmsg sendto getsockopt setsockopt \
         rename renameat renameat2 symlinkat unlinkat linkat mkdirat fsync fdatasync flock fchmod \
         fchmodat clone3 futex execve prlimit64 pidfd_open pidfd_send_signal kill rt_sigaction \
-        sched_getaffinity mmap mprotect madvise pread64 pwrite64 fallocate ftruncate umask \
+        sched_getaffinity sched_setscheduler ioprio_set fadvise64 preadv2 mmap mprotect madvise pread64 pwrite64 fallocate ftruncate umask \
         signalfd4 timerfd_create getrandom set_robust_list rseq membarrier";
     let missing: Vec<_> = needed.split_whitespace().filter(|call| !left.contains(*call)).collect();
     assert_eq!(missing, [""; 0]);
     let refused = "mount move_mount init_module kexec_load ptrace process_vm_readv userfaultfd bpf setuid chown \
+        sched_setattr setpriority mbind \
         reboot settimeofday perf_event_open add_key pivot_root open_by_handle_at";
     let too_many: Vec<_> = refused.split_whitespace().filter(|call| left.contains(*call)).collect();
     assert_eq!(too_many, [""; 0]);
@@ -189,6 +195,7 @@ fn nothing_that_would_open_or_stop_the_gate_has_crept_in() {
         ("ReadWritePaths", "/nix/var/nix"),
         ("WatchdogSignal", "SIGKILL"),
         ("LimitCORE", "1"),
+        ("LimitNICE", "+0"),
         ("NoNewPrivileges", "yes"),
         ("CapabilityBoundingSet", "CAP_SYS_ADMIN CAP_DAC_READ_SEARCH CAP_SYS_PTRACE"),
     ] {
@@ -200,6 +207,7 @@ fn nothing_that_would_open_or_stop_the_gate_has_crept_in() {
         "PrivateUsers",
         "ProtectProc",
         "ProcSubset",
+        "RestrictSUIDSGID",
         "MemoryMax",
         "MemoryHigh",
     ] {

@@ -53,9 +53,8 @@ impl Compressor {
     pub fn with(kernels: &[Kernel]) -> Self {
         let mut by_streams = [Ready::PORTABLE; WIDEST];
         for (streams, best) in (1..).zip(&mut by_streams) {
-            let usable = kernels.iter().filter_map(|kernel| kernel.ready());
-            // The first of equals is the narrower one, since fewer lanes mean less that is uneven.
-            if let Some(found) = usable.min_by_key(|ready| Reverse(rate(ready.kernel(), streams))) {
+            let usable = kernels.iter().copied().filter(|kernel| kernel.is_available());
+            if let Some(found) = fastest(usable, streams).and_then(Kernel::ready) {
                 *best = found;
             }
         }
@@ -80,7 +79,7 @@ impl Compressor {
     /// [`width`](Self::width).
     pub fn update(&self, lanes: &mut [Lane<'_>]) {
         for group in lanes.chunks_mut(GROUP) {
-            while self.step(group) {}
+            while self.step(group).is_some() {}
         }
     }
 
@@ -89,8 +88,8 @@ impl Compressor {
         self.by_streams.get(place).copied().unwrap_or(Ready::PORTABLE)
     }
 
-    /// Runs one kernel over the longest lanes; whether there was anything to do.
-    fn step(&self, lanes: &mut [Lane<'_>]) -> bool {
+    /// Runs one kernel over the longest lanes. How many blocks it took of each, if there were any.
+    fn step(&self, lanes: &mut [Lane<'_>]) -> Option<usize> {
         let mut order = [(Reverse(0), 0); GROUP];
         let mut streams = 0;
         for (place, lane) in lanes.iter().enumerate().filter(|(_, lane)| !lane.blocks.is_empty()) {
@@ -100,10 +99,10 @@ impl Compressor {
             }
         }
         let ready = self.ready(streams);
-        let Some(order) = order.get_mut(..streams) else { return false };
+        let order = order.get_mut(..streams)?;
         order.sort_unstable();
         let (chosen, left) = order.split_at(ready.kernel().lanes().min(streams));
-        let Some((Reverse(shortest), _)) = chosen.last() else { return false };
+        let (Reverse(shortest), _) = chosen.last()?;
         // Those that are left must not be what remains at the end, with too few lanes for a wide
         // kernel: as soon as they are the longest, it is their turn.
         let count = match left.first() {
@@ -130,11 +129,54 @@ impl Compressor {
                 lane.stream.state = *state;
             }
         }
-        true
+        Some(count)
     }
 }
 
-/// What `kernel` is worth while only so many streams have blocks.
-fn rate(kernel: Kernel, streams: usize) -> usize {
-    kernel.worth() * streams.min(kernel.lanes()) / kernel.lanes()
+/// Which of them takes the most bytes in a given time while only so many streams have blocks. The
+/// first of equals: narrow ones come first in [`Kernel::ALL`], and leave less that is uneven.
+fn fastest(kernels: impl Iterator<Item = Kernel>, streams: usize) -> Option<Kernel> {
+    let rate = |kernel: Kernel| kernel.worth() * streams.min(kernel.lanes()) / kernel.lanes();
+    kernels.min_by_key(|kernel| Reverse(rate(*kernel)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_widest_that_pays() {
+        use Kernel::*;
+        let x86 = [Portable, ShaNiX1, ShaNiX2, ShaNiX3, ShaNiX4, Avx2X8];
+        let with_avx512 = [&x86[..], &[Avx512X16]].concat();
+        let cases: [(&[Kernel], &[Kernel]); 5] = [
+            (&[Portable, LanesX8, LanesX16], &[Portable; 16]),
+            (&[Portable, Avx2X8], &[&[Portable; 2], &[Avx2X8; 14][..]].concat()),
+            (&x86, &[&[ShaNiX1, ShaNiX2, ShaNiX3], &[ShaNiX4; 13][..]].concat()),
+            (
+                &with_avx512,
+                &[&[ShaNiX1, ShaNiX2, ShaNiX3], &[ShaNiX4; 9][..], &[Avx512X16; 4]].concat(),
+            ),
+            (&[Portable, ArmX1, ArmX2], &[&[ArmX1], &[ArmX2; 15][..]].concat()),
+        ];
+        for (kernels, expected) in cases {
+            let found: Vec<_> =
+                (1..=16).filter_map(|n| fastest(kernels.iter().copied(), n)).collect();
+            assert_eq!(found, expected);
+        }
+    }
+
+    /// Nine streams for eight lanes: the ninth must not be computed alone when the others are done.
+    #[test]
+    fn lanes_end_together() {
+        const BLOCKS: usize = 640;
+        let text = vec![[7; BLOCK]; BLOCKS];
+        let mut streams = [const { Sha256::new() }; 9];
+        let mut lanes: Vec<_> =
+            streams.iter_mut().map(|stream| Lane { stream, blocks: &text }).collect();
+        let compressor = Compressor::with(&[Kernel::LanesX8]);
+        let taken: usize = std::iter::from_fn(|| compressor.step(&mut lanes)).sum();
+        assert!(taken <= BLOCKS * 9 / 8 + 2 * STEP, "{taken}");
+        assert!(streams.iter().all(|stream| stream.blocks == BLOCKS as u64));
+    }
 }

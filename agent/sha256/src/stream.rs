@@ -81,3 +81,21 @@ impl Default for Sha256 {
         Self::new()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2^60 blocks are 2^69 bits, which the length of 64 bits says as zero.
+    #[test]
+    fn a_length_that_nothing_has() {
+        let mut last = [0; BLOCK];
+        last[0] = 0x80;
+        let mut state = INITIAL;
+        compress256(&mut state, &[last]);
+        let expected: Vec<u8> = state.iter().flat_map(|word| word.to_be_bytes()).collect();
+        assert_eq!(Sha256 { state: INITIAL, blocks: 1 << 60 }.finish(b"")[..], expected);
+        assert_ne!(Sha256 { state: INITIAL, blocks: u64::MAX }.finish(b"")[..], expected);
+        assert_ne!(Sha256 { state: INITIAL, blocks: 1 }.finish(b"")[..], expected);
+    }
+}

@@ -117,7 +117,9 @@ impl Progress {
         self.background.store(pace == Pace::Background, Ordering::Relaxed);
     }
 
-    fn pace(&self) -> Pace {
+    /// How fast it is to go.
+    #[must_use]
+    pub fn pace(&self) -> Pace {
         if self.background.load(Ordering::Relaxed) { Pace::Background } else { Pace::Full }
     }
 

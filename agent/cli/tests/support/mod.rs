@@ -1,5 +1,7 @@
 //! What the tests of the command share: how to run it, and files that it trusts.
 
+pub(crate) mod schema;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -50,10 +52,15 @@ pub(crate) fn write(directory: &Path, name: &str, text: &str) -> PathBuf {
     path
 }
 
+/// Where the policies are that the documentation starts from.
+pub(crate) fn examples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policy-examples")
+}
+
 /// A policy of `policy-examples`, copied, since a checkout may be writable by a group.
 pub(crate) fn example(directory: &Path, name: &str) -> PathBuf {
-    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policy-examples");
-    write(directory, name, &fs::read_to_string(examples.join(name)).unwrap())
+    let policy = fs::read_to_string(examples().join(name).join("policy.toml")).unwrap();
+    write(directory, &format!("{name}.toml"), &policy)
 }
 
 /// The reasons of a JSON report that have this severity, each once, sorted.

@@ -5,6 +5,7 @@ use super::pattern::NamePattern;
 use crate::diagnostic::Remarks;
 use crate::hash::NarHash;
 use crate::store_path::StorePath;
+use std::fmt;
 use toml::Spanned;
 
 /// One entry of the deny list.
@@ -25,6 +26,16 @@ pub enum DeniedWhat {
     NarHash(NarHash),
     /// Any path with such a name.
     Name(NamePattern),
+}
+
+impl fmt::Display for DeniedWhat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => write!(f, "path {path}"),
+            Self::NarHash(hash) => write!(f, "nar-hash {hash}"),
+            Self::Name(pattern) => write!(f, "name {pattern}"),
+        }
+    }
 }
 
 impl Denied {

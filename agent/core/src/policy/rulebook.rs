@@ -9,20 +9,21 @@ use crate::diagnostic::{Diagnostic, Rejected, Remarks};
 use crate::requirement::Requirement;
 use crate::store_path::StorePath;
 use crate::trust::{KeySet, RulesDigest, TrustSet};
+use std::fmt;
 
 /// A policy whose requirements are in terms of one trust set's keys.
 #[derive(Clone, Debug)]
 pub struct Rulebook {
-    default: PathRule,
-    toplevel: Option<Requirement>,
-    rules: Vec<(NamePattern, PathRule)>,
-    community: KeySet,
-    content_addressed_toplevel: ContentAddressedToplevel,
-    weak_content_address: Vec<WeakContentAddress>,
-    metadata: MetadataRule,
-    denied: Vec<Denied>,
-    policy: RulesDigest,
-    trust: TrustSet,
+    pub(super) default: PathRule,
+    pub(super) toplevel: Option<Requirement>,
+    pub(super) rules: Vec<(NamePattern, PathRule)>,
+    pub(super) community: KeySet,
+    pub(super) content_addressed_toplevel: ContentAddressedToplevel,
+    pub(super) weak_content_address: Vec<WeakContentAddress>,
+    pub(super) metadata: MetadataRule,
+    pub(super) denied: Vec<Denied>,
+    pub(super) policy: RulesDigest,
+    pub(super) trust: TrustSet,
 }
 
 /// What one path must show.
@@ -45,8 +46,23 @@ pub enum RuleOrigin {
     Default,
     /// `require.toplevel`.
     Toplevel,
-    /// The `[[require.rule]]` with this pattern.
-    Rule(NamePattern),
+    /// A `[[require.rule]]`.
+    Rule {
+        /// Which of them, counted from 1: two may have the same pattern.
+        number: usize,
+        /// Its pattern.
+        name: NamePattern,
+    },
+}
+
+impl fmt::Display for RuleOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("require.default"),
+            Self::Toplevel => f.write_str("require.toplevel"),
+            Self::Rule { name, .. } => write!(f, "rule for {name}"),
+        }
+    }
 }
 
 /// A rulebook with what its author should look at once more.
@@ -73,9 +89,9 @@ impl Policy {
         let default =
             rule(&self.default, self.content_addressed, RuleOrigin::Default, &mut remarks);
         let mut rules = Vec::new();
-        for written in &self.rules {
+        for (number, written) in (1..).zip(&self.rules) {
             let content = written.content_addressed.unwrap_or(self.content_addressed);
-            let origin = RuleOrigin::Rule(written.name.clone());
+            let origin = RuleOrigin::Rule { number, name: written.name.clone() };
             if let Some(rule) = rule(&written.require, content, origin, &mut remarks) {
                 rules.push((written.name.clone(), rule));
             }
@@ -144,6 +160,13 @@ impl Policy {
 }
 
 impl Rulebook {
+    /// Every part of the policy that says what a path must show, in the order that they are looked at in.
+    pub fn origins(&self) -> impl Iterator<Item = RuleOrigin> {
+        let toplevel = self.toplevel.iter().map(|_| RuleOrigin::Toplevel);
+        let rules = self.rules.iter().map(|(_, rule)| rule.origin.clone());
+        toplevel.chain(rules).chain([self.default.origin.clone()])
+    }
+
     /// What `path` must show as a part of a closure.
     #[must_use]
     pub fn rule_for(&self, path: &StorePath) -> &PathRule {

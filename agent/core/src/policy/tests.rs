@@ -228,3 +228,109 @@ fn how_often_everything_is_hashed_again() {
     let silent = Policy::parse("[require]\ndefault = \"ci\"\n").unwrap().policy;
     assert_eq!(silent.gate().scrub_every.as_secs(), 168 * 3600);
 }
+
+#[test]
+fn each_demand_can_be_taken_out_and_none_that_makes_no_difference() {
+    let weak = ["md5", "sha1", "executable-flat", "legacy-self-reference"]
+        .map(|kind| format!("weak-content-address lists \"{kind}\""));
+    let [md5, sha1, flat, legacy] = weak.each_ref().map(String::as_str);
+    let nothing = r#"weak-content-address = ["md5", "sha1", "executable-flat", "legacy-self-reference"]
+metadata = "report"
+content-addressed-toplevel = true
+"#;
+    for (text, expected) in [
+        (
+            "default = \"any\"\n",
+            &[
+                "require.default asks for no signature",
+                "content-addressed-toplevel = true",
+                "keys of community caches count for the toplevel",
+                md5,
+                sha1,
+                flat,
+                legacy,
+                "metadata = \"report\"",
+            ][..],
+        ),
+        // No community key is asked for, so whether it counts makes no difference.
+        (
+            &format!("default = \"a\"\n{nothing}"),
+            &["require.default asks for no signature", "require.default takes any one pinned key"],
+        ),
+        // Where an address vouches for nothing, no kind of it does.
+        (
+            "default = \"builds\"\ncontent-addressed = \"signed\"\nmetadata = \"ignore\"\n",
+            &[
+                "require.default asks for no signature",
+                "require.default asks for one less",
+                "require.default takes any one pinned key",
+                "require.default says content-addressed = \"recompute\"",
+            ],
+        ),
+        (
+            &format!(
+                "default = {{ all = [\"a\", \"b\"] }}\ntoplevel = \"any\"\n{nothing}\
+                 [[require.rule]]\nname = \"x\"\nrequire = \"any\"\n\
+                 [[require.rule]]\nname = \"x\"\nrequire = \"any\"\ncontent-addressed = \"deny\"\n\
+                 [[deny]]\nname = \"y\"\nreason = \"old\"\n"
+            ),
+            &[
+                "require.toplevel asks for no signature",
+                "rule for x asks for no signature",
+                "rule for x asks for no signature",
+                "rule for x says content-addressed = \"recompute\"",
+                "require.default asks for no signature",
+                "require.default asks for one less",
+                "require.default takes any one pinned key",
+                "deny list without name y",
+            ],
+        ),
+    ] {
+        let rulebook = bind(&format!("[require]\n{text}")).unwrap().rulebook;
+        let loosened = rulebook.loosened();
+        let found: Vec<_> = loosened.iter().map(|(what, _)| what.to_string()).collect();
+        assert_eq!(found, expected, "{text}");
+        for (what, loose) in &loosened {
+            assert_ne!(loose.policy_digest(), rulebook.policy_digest(), "{what}");
+            let differs = format!("{loose:?}")
+                != format!("{:?}", {
+                    let mut same = rulebook.clone();
+                    same.policy = loose.policy;
+                    same
+                });
+            assert!(differs, "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_loosened_rulebook_asks_for_less_and_for_nothing_else() {
+    let text = "[require]\ndefault = \"builds\"\ntoplevel = { all = [\"builds\", \"release\"] }\n";
+    let rulebook = bind(text).unwrap().rulebook;
+    let signed = |of: &Rulebook, path: &StorePath, ids: &[&str]| {
+        of.rule_for(path).requirement.satisfied_by(keys(ids)).is_some()
+    };
+    let path = path("bash");
+    let by = |wanted: &str| {
+        let loosened = rulebook.loosened().into_iter();
+        loosened
+            .map(|(what, it)| (what.to_string(), it))
+            .find(|(what, _)| what == wanted)
+            .unwrap()
+            .1
+    };
+    for (what, ids, expected) in [
+        ("require.default asks for no signature", &[][..], true),
+        ("require.default asks for one less", &[], false),
+        ("require.default asks for one less", &["a"], true),
+        ("require.default asks for one less", &["c"], false),
+        ("require.default takes any one pinned key", &["c"], true),
+        ("require.toplevel asks for no signature", &["a"], false),
+    ] {
+        assert!(!signed(&rulebook, &path, ids));
+        assert_eq!(signed(&by(what), &path, ids), expected, "{what} {ids:?}");
+        // What is about one rule leaves the other as it is.
+        let top = |of: &Rulebook| of.rule_for_toplevel(&path).requirement;
+        assert_eq!(top(&by(what)) == top(&rulebook), !what.contains("toplevel"), "{what}");
+    }
+}

@@ -284,6 +284,25 @@ mod tests {
     }
 
     #[test]
+    fn what_somebody_waits_for_is_measured_at_full_speed_also_while_it_runs() {
+        let queue = Queue::default();
+        queue.want(path("a"), Urgency::Ahead);
+        let (_, progress) = verified(&queue).unwrap();
+        assert_eq!(progress.pace(), Pace::Background);
+        // Another one says nothing about it, nor does somebody who is in no hurry.
+        queue.want(path("b"), Urgency::Waited);
+        queue.want(path("a"), Urgency::Ahead);
+        assert_eq!(progress.pace(), Pace::Background);
+        queue.want(path("a"), Urgency::Waited);
+        assert_eq!(progress.pace(), Pace::Full);
+        queue.want(path("a"), Urgency::Ahead);
+        assert_eq!(progress.pace(), Pace::Full);
+        let _ = queue.done();
+        let (next, progress) = verified(&queue).unwrap();
+        assert_eq!((next, progress.pace()), (path("b"), Pace::Full));
+    }
+
+    #[test]
     fn what_nobody_wants_is_broken_off_unless_somebody_waits() {
         let queue = Queue::default();
         queue.want(path("a"), Urgency::Ahead);

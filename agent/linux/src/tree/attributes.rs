@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use super::error::Fault;
 
 /// Longest list of names the kernel gives out (`XATTR_LIST_MAX`).
-pub(super) const LONGEST_LIST: usize = 65_536;
+const LONGEST_LIST: usize = 65_536;
 
 /// Whether a walk asks for extended attributes: one more system call per file and directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +54,7 @@ pub(super) fn list(file: impl AsFd, list: &mut Vec<u8>) -> Result<(), Fault> {
         Ok(_) => {}
         Err(errno) => return Err(Fault::Io { operation: "flistxattr", errno }),
     }
+    list.reserve(LONGEST_LIST);
     match flistxattr(&file, spare_capacity(list)) {
         Ok(_) => Ok(()),
         Err(errno) => Err(Fault::Io { operation: "flistxattr", errno }),

@@ -22,6 +22,10 @@ use crate::writers::Writers;
 /// `PATH_MAX` without the NUL: the longest target a link can have and still be used.
 const LONGEST_TARGET: usize = 4095;
 
+/// Room for a listing or a link target. There are many walks at a time, and few directories with more than a few hundred
+/// names.
+const SCRATCH: usize = 16 << 10;
+
 /// A walk in progress.
 #[derive(Debug)]
 #[must_use = "a walk reads nothing until its events are pulled"]
@@ -106,7 +110,7 @@ impl Walk {
             opener: Opener::new(),
             levels: Vec::new(),
             names,
-            scratch: Vec::with_capacity(attributes::LONGEST_LIST),
+            scratch: Vec::with_capacity(SCRATCH),
             state: State::Enter(root_name),
         })
     }

@@ -1,4 +1,4 @@
-//! Stands for kernels of another architecture: there is no way to make one.
+//! Stands for the kernels of another architecture: there is no way to make one.
 
 use crate::stream::Block;
 

@@ -1,10 +1,11 @@
 //! The SHA extensions of x86, for one stream or several interleaved.
 //!
-//! `sha256rnds2` takes four cycles and the next one of the same stream needs its result, but others
-//! may start before. Several streams fill the gaps: the code of four rounds of one is followed by
-//! that of the others, which is near enough for the processor to overlap them.
+//! `sha256rnds2` takes four cycles, and the next one of the same stream needs its result; those of
+//! other streams may start meanwhile. So four rounds of one stream are followed by four of the next
+//! one, near enough to each other for the processor to overlap them.
 #![allow(unsafe_code, reason = "loads, and functions that need what a processor may not have")]
 
+use core::arch::asm;
 use core::arch::x86_64::{
     __m128i, _mm_add_epi32, _mm_alignr_epi8, _mm_loadu_si128, _mm_set_epi64x, _mm_sha256msg1_epu32,
     _mm_sha256msg2_epu32, _mm_sha256rnds2_epu32, _mm_shuffle_epi8, _mm_shuffle_epi32,
@@ -41,35 +42,37 @@ impl Found {
 struct Stream {
     abef: __m128i,
     cdgh: __m128i,
-    /// The last sixteen words of the message schedule.
+    /// The last sixteen words of the message schedule, the oldest first.
     w: [__m128i; 4],
 }
 
 #[target_feature(enable = "sha,ssse3,sse4.1")]
 fn compress<const N: usize>(states: &mut [[u32; 8]; N], blocks: &[&[Block]; N]) {
-    let count = blocks.iter().map(|blocks| blocks.len()).min().unwrap_or(0);
+    let [k0, k1, k2, k3, k4, k5, k6, k7, k8, k9, k10, k11, k12, k13, k14, k15] = &K;
     let mut blocks = blocks.map(|blocks| blocks.iter());
     let mut streams = states.each_ref().map(|state| load_state(state));
-    for _ in 0..count {
-        let before = streams.each_ref().map(|stream| (stream.abef, stream.cdgh));
+    'blocks: loop {
         for (stream, blocks) in streams.iter_mut().zip(&mut blocks) {
-            if let Some(block) = blocks.next() {
-                stream.w = load_block(block);
-            }
+            let Some(block) = blocks.next() else { break 'blocks };
+            stream.w = load_block(block);
         }
-        let (start, rest) = K.split_at(4);
-        if let [k0, k1, k2, k3] = start {
-            streams.iter_mut().for_each(|stream| rounds(stream, stream.w[0], k0));
-            streams.iter_mut().for_each(|stream| rounds(stream, stream.w[1], k1));
-            streams.iter_mut().for_each(|stream| rounds(stream, stream.w[2], k2));
-            streams.iter_mut().for_each(|stream| rounds(stream, stream.w[3], k3));
-        }
-        for k in rest {
-            for stream in &mut streams {
-                schedule(stream);
-                rounds(stream, stream.w[3], k);
-            }
-        }
+        let before = streams.each_ref().map(|stream| (stream.abef, stream.cdgh));
+        first(&mut streams, k0);
+        first(&mut streams, k1);
+        first(&mut streams, k2);
+        first(&mut streams, k3);
+        later(&mut streams, k4);
+        later(&mut streams, k5);
+        later(&mut streams, k6);
+        later(&mut streams, k7);
+        later(&mut streams, k8);
+        later(&mut streams, k9);
+        later(&mut streams, k10);
+        later(&mut streams, k11);
+        later(&mut streams, k12);
+        later(&mut streams, k13);
+        later(&mut streams, k14);
+        later(&mut streams, k15);
         for (stream, (abef, cdgh)) in streams.iter_mut().zip(before) {
             stream.abef = _mm_add_epi32(stream.abef, abef);
             stream.cdgh = _mm_add_epi32(stream.cdgh, cdgh);
@@ -80,7 +83,30 @@ fn compress<const N: usize>(states: &mut [[u32; 8]; N], blocks: &[&[Block]; N]) 
     }
 }
 
-/// Four rounds.
+/// Four rounds of each stream, with words of the block itself.
+#[inline]
+#[target_feature(enable = "sha,ssse3,sse4.1")]
+fn first<const N: usize>(streams: &mut [Stream; N], k: &[u32; 4]) {
+    for stream in streams {
+        let [w0, w1, w2, w3] = stream.w;
+        stream.w = [w1, w2, w3, w0];
+        rounds(stream, w0, k);
+    }
+}
+
+/// Four rounds of each stream, with the next words of the message schedule in place of the oldest.
+#[inline]
+#[target_feature(enable = "sha,ssse3,sse4.1")]
+fn later<const N: usize>(streams: &mut [Stream; N], k: &[u32; 4]) {
+    for stream in streams {
+        let [w0, w1, w2, w3] = stream.w;
+        let sum = _mm_add_epi32(_mm_sha256msg1_epu32(w0, w1), _mm_alignr_epi8(w3, w2, 4));
+        let w4 = _mm_sha256msg2_epu32(sum, w3);
+        stream.w = [w1, w2, w3, w4];
+        rounds(stream, w4, k);
+    }
+}
+
 #[inline]
 #[target_feature(enable = "sha,ssse3,sse4.1")]
 fn rounds(stream: &mut Stream, w: __m128i, k: &[u32; 4]) {
@@ -88,15 +114,12 @@ fn rounds(stream: &mut Stream, w: __m128i, k: &[u32; 4]) {
     stream.cdgh = _mm_sha256rnds2_epu32(stream.cdgh, stream.abef, wk);
     let wk = _mm_shuffle_epi32(wk, 0x0e);
     stream.abef = _mm_sha256rnds2_epu32(stream.abef, stream.cdgh, wk);
-}
-
-/// The next four words of the message schedule take the place of the first four.
-#[inline]
-#[target_feature(enable = "sha,ssse3,sse4.1")]
-fn schedule(stream: &mut Stream) {
-    let [w0, w1, w2, w3] = stream.w;
-    let sum = _mm_add_epi32(_mm_sha256msg1_epu32(w0, w1), _mm_alignr_epi8(w3, w2, 4));
-    stream.w = [w1, w2, w3, _mm_sha256msg2_epu32(sum, w3)];
+    // The compiler would put all rounds of one stream before those of the next, to need fewer
+    // registers, and nothing would overlap. It keeps the order of statements like this one.
+    // SAFETY: there is no instruction, and a comment changes nothing.
+    unsafe {
+        asm!("/* {} */", inout(xmm_reg) stream.abef, options(nomem, nostack, preserves_flags));
+    }
 }
 
 #[inline]

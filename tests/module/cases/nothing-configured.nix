@@ -1,0 +1,4 @@
+# Files put into /etc/narwarden by hand.
+{
+  services.narwarden.enable = true;
+}
