@@ -212,6 +212,24 @@ fn observing_always_ends() {
 }
 
 #[test]
+fn how_often_everything_is_hashed_again() {
+    let hours = |text: &str| {
+        let policy = format!("[require]\ndefault = \"ci\"\n[scrub]\nevery = \"{text}\"\n");
+        Policy::parse(&policy).map(|it| it.policy.gate().scrub_every.as_secs() / 3600).ok()
+    };
+    for (text, expected) in
+        [("7d", 168), ("1h", 1), ("90d", 2160), ("36h", 36), ("0s", 0), ("0d", 0)]
+    {
+        assert_eq!(hours(text), Some(expected), "{text}");
+    }
+    for text in ["", "7", "59m", "91d", "-1d", "4294967296d", "d", "weekly"] {
+        assert_eq!(hours(text), None, "{text}");
+    }
+    let silent = Policy::parse("[require]\ndefault = \"ci\"\n").unwrap().policy;
+    assert_eq!(silent.gate().scrub_every.as_secs(), 168 * 3600);
+}
+
+#[test]
 fn each_demand_can_be_taken_out_and_none_that_makes_no_difference() {
     let weak = ["md5", "sha1", "executable-flat", "legacy-self-reference"]
         .map(|kind| format!("weak-content-address lists \"{kind}\""));

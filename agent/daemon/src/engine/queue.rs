@@ -287,7 +287,7 @@ mod tests {
     fn what_somebody_waits_for_is_measured_at_full_speed_also_while_it_runs() {
         let queue = Queue::default();
         queue.want(path("a"), Urgency::Ahead);
-        let (_, progress) = queue.next().unwrap();
+        let (_, progress) = verified(&queue).unwrap();
         assert_eq!(progress.pace(), Pace::Background);
         // Another one says nothing about it, nor does somebody who is in no hurry.
         queue.want(path("b"), Urgency::Waited);
@@ -298,7 +298,7 @@ mod tests {
         queue.want(path("a"), Urgency::Ahead);
         assert_eq!(progress.pace(), Pace::Full);
         let _ = queue.done();
-        let (next, progress) = queue.next().unwrap();
+        let (next, progress) = verified(&queue).unwrap();
         assert_eq!((next, progress.pace()), (path("b"), Pace::Full));
     }
 

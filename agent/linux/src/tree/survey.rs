@@ -17,8 +17,11 @@ use rustix::io::{Errno, retry_on_intr};
 use super::error::Fault;
 use super::names::{Mark, Names};
 use super::open::{Opened, Opener};
-use super::{Limits, StoreDirectory, WalkError, attributes};
+use super::{Limits, StoreDirectory, WalkError};
 use crate::metadata::{FileKind, Metadata};
+
+/// How many bytes of names are asked for at a time: those of most directories.
+const LISTING: usize = 16 << 10;
 
 /// One store path, held, to ask for names below it.
 #[derive(Debug)]
@@ -103,7 +106,7 @@ impl Survey {
             opener: Opener::new(),
             levels: Vec::new(),
             names: Names::default(),
-            scratch: Vec::with_capacity(attributes::LONGEST_LIST),
+            scratch: Vec::with_capacity(LISTING),
             place: Vec::new(),
             state: State::Root(base_name.to_vec()),
         }
