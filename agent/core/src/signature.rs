@@ -14,12 +14,12 @@
 //! and otherwise has no effect, least of all on the good ones beside it.
 //! Source: Nix manual, "Store Object Signing"; Nix `src/libutil/signature/local-keys.cc`.
 
-use core::fmt;
-
-use data_encoding::BASE64;
-use ed25519_dalek::VerifyingKey;
+mod small_order;
 
 use crate::nix32::Excerpt;
+use core::fmt;
+use data_encoding::BASE64;
+use ed25519_dalek::VerifyingKey;
 
 /// The name a key goes by in signatures, as a rule a host and a number: `cache.nixos.org-1`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -105,7 +105,7 @@ impl PublicKey {
     #[must_use]
     pub fn verifies(&self, message: &[u8], signature: &Signature) -> bool {
         let bytes = ed25519_dalek::Signature::from_bytes(&signature.bytes);
-        self.name == signature.key_name && self.key.verify_strict(message, &bytes).is_ok()
+        self.name == signature.key_name && small_order::verifies(&self.key, message, &bytes)
     }
 }
 

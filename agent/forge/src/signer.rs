@@ -109,6 +109,21 @@ impl Signer {
         self.text(&join(signature.r_bytes(), &sum))
     }
 
+    /// A signature over `message` whose first half is the neutral point: it solves the equation, and RFC 8032 without
+    /// more takes it.
+    #[must_use]
+    pub fn sign_with_small_order(&self, message: &str) -> String {
+        let mut point = [0; 32];
+        point[0] = 1;
+        let challenge = Sha512::new()
+            .chain_update(point)
+            .chain_update(self.key.verifying_key().as_bytes())
+            .chain_update(message)
+            .finalize();
+        let answer = Scalar::from_bytes_mod_order_wide(&challenge.into()) * self.key.to_scalar();
+        self.text(&join(&point, &answer.to_bytes()))
+    }
+
     fn text(&self, signature: &[u8; 64]) -> String {
         format!("{}:{}", self.name, BASE64.encode(signature))
     }
@@ -125,6 +140,19 @@ mod tests {
     use super::*;
     use narwarden_core::signature::{PublicKey, Signature};
 
+    /// Control: who only solves the equation takes it, so it is the order that is refused.
+    #[test]
+    fn a_small_order_is_what_is_wrong_with_it() {
+        use ed25519_dalek::Verifier as _;
+        let signer = ci();
+        let text = signer.sign_with_small_order("message");
+        let signature = Signature::parse(&text).unwrap();
+        let bytes = ed25519_dalek::Signature::from_bytes(&signature.to_bytes());
+        let key = signer.key.verifying_key();
+        assert!(key.verify(b"message", &bytes).is_ok());
+        assert!(key.verify_strict(b"message", &bytes).is_err());
+    }
+
     #[test]
     fn which_signatures_are_good() {
         let signer = ci();
@@ -134,6 +162,7 @@ mod tests {
         assert!(good(signer.sign_again("message", 1)));
         assert_ne!(signer.sign_again("message", 1), signer.sign_again("message", 2));
         assert!(!good(signer.sign_non_canonically("message")));
+        assert!(!good(signer.sign_with_small_order("message")));
         assert!(!good(signer.sign("another")));
         assert!(!good(signer.sign_again("another", 1)));
         assert!(!good(attacker().named(signer.name()).sign("message")));

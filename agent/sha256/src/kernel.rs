@@ -132,14 +132,15 @@ impl Kernel {
         Some(Ready { kernel: self, run })
     }
 
-    /// Bytes in a given time with all lanes in use, where one stream of SHA-NI is 100.
+    /// Bytes in a given time with all lanes in use, where one stream of SHA-NI is about 100.
     ///
-    /// Constants, and not what a clock says at the start: a disturbed moment would choose for as
-    /// long as the program runs. Only the order matters, and where two kernels cross, and both are
-    /// far enough apart to be the same on every processor that has them. Sixteen rotations and
-    /// functions of three bits a round make AVX-512 13 cycles a round of sixteen streams on what
-    /// computes two vectors a cycle; `sha256rnds2` and `sha256msg2` start every other cycle, which
-    /// is 64 cycles a block at the least for SHA-NI against 51.
+    /// Constants, and not what a clock says at the start: a moment that something disturbs would
+    /// choose for as long as the program runs. Only the order counts, and where two of them cross.
+    /// SHA-NI and AVX2 are measured on Zen 3 (`benches/kernels.rs`). There `sha256rnds2` starts every
+    /// other cycle, so that SHA-NI takes 64 cycles a block or more; AVX-512 needs some 25 operations
+    /// a round of sixteen streams, which at two a cycle are 51 cycles a block, and was measured as
+    /// 265 on Zen 5. For Arm and for the portable kernel they are estimates, and nothing hangs on
+    /// them but that one is more than the other.
     pub(crate) const fn worth(self) -> usize {
         match self {
             Self::LanesX8 | Self::LanesX16 => 1,
