@@ -1,5 +1,6 @@
 //! What reading does to what the host has in memory: what was not there is not there afterwards, what was stays, and
 //! what is about to be read is asked for.
+#![allow(unsafe_code)]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,8 +14,9 @@
 mod support;
 
 use std::fs::{self, File};
-use std::io::{IoSliceMut, Write as _};
+use std::io::Write as _;
 use std::ops::ControlFlow;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -22,18 +24,23 @@ use std::time::{Duration, Instant};
 use narwarden_linux::prefetch::{Extent, Found, prefetch};
 use narwarden_linux::tree::{BEGINNING, StoreDirectory};
 use rustix::fs::{Advice, fadvise};
-use rustix::io::{ReadWriteFlags, preadv2};
 
 const LARGE: usize = 24 << 20;
 const PAGE: usize = 4096;
 
-/// Which pages of a file could be read without waiting for a disk.
+/// Which pages of a file are in memory. Asked with cachestat(2), since a read that must not wait has the disk read
+/// ahead all the same.
 fn cached(file: &File) -> Vec<usize> {
     let pages = usize::try_from(file.metadata().unwrap().len()).unwrap().div_ceil(PAGE);
     let is_cached = |page: &usize| {
-        let mut byte = [0];
-        let mut buffers = [IoSliceMut::new(&mut byte)];
-        preadv2(file, &mut buffers, (page * PAGE) as u64, ReadWriteFlags::NOWAIT).is_ok()
+        let range = [(page * PAGE) as u64, PAGE as u64];
+        let mut counts = [0_u64; 5];
+        // SAFETY: both arrays have the layout of `struct cachestat_range` and `struct cachestat`, and live longer
+        // than the call.
+        let result =
+            unsafe { libc::syscall(451, file.as_raw_fd(), range.as_ptr(), counts.as_mut_ptr(), 0) };
+        assert_eq!(result, 0, "cachestat(2)");
+        counts[0] != 0
     };
     (0..pages).filter(is_cached).collect()
 }
@@ -44,9 +51,23 @@ fn forget(file: &File) {
     fadvise(file, 0, None, Advice::DontNeed).unwrap();
 }
 
+/// Whether cachestat(2) is there, without which nothing can be told, nor is anything given up again.
+fn can_count() -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
+    let new = (numbers.next(), numbers.next()) >= (Some(6), Some(5));
+    if !new {
+        eprintln!("SKIPPED, needs Linux 6.5: what is in memory");
+    }
+    new
+}
+
 /// A store with a tree in it: `root/large`, and `root/small/0` to `root/small/19`, none of it in memory. `None` where
 /// the file system is memory itself.
 fn store() -> Option<(tempfile::TempDir, File, Vec<File>)> {
+    if !can_count() {
+        return None;
+    }
     let store = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let make = |name: &str, size: usize| {
         let path = store.path().join("root").join(name);
@@ -69,23 +90,9 @@ fn walk(store: &Path) {
     support::walk(store, b"root").unwrap();
 }
 
-/// Whether cachestat(2) is there, without which nothing is given up again.
-fn can_count() -> bool {
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
-    let mut numbers = release.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
-    let new = (numbers.next(), numbers.next()) >= (Some(6), Some(5));
-    if !new {
-        eprintln!("SKIPPED, needs Linux 6.5: what is given up again");
-    }
-    new
-}
-
 #[test]
 fn a_large_file_leaves_memory_as_it_was() {
     let Some((store, large, _)) = store() else { return };
-    if !can_count() {
-        return;
-    }
     walk(store.path());
     let beginning = usize::try_from(BEGINNING).unwrap() / PAGE;
     let left = cached(&large);

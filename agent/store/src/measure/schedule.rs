@@ -54,7 +54,9 @@ mod tests {
     fn the_longest_is_not_what_all_wait_for() {
         let table = [
             // Width, longest, rest, threads; lanes.
-            (16, 600 * MB, 5_500 * MB, 2, 4),
+            (16, 600 * MB, 5_500 * MB, 2, 2),
+            (16, 600 * MB, 8_500 * MB, 2, 4),
+            (4, 600 * MB, 5_500 * MB, 2, 4),
             (16, 600 * MB, 1_200 * MB, 2, 1),
             (16, 600 * MB, 1_200 * MB, 1, 2),
             (16, 600 * MB, 600 * MB, 2, 1),
