@@ -11,7 +11,7 @@ stands for anything, within a line or for any lines; times, dates, sizes and sho
   console,builder    on a machine with a Nix and an empty store
   console,host       on a machine with a small system, Nix, the journal and narwardend: `# ` and `sudo` as root,
                      `$ ` as nobody. documentation/machine.py says what is real about both
-  console,host,tty   the same on a terminal, for what the daemon says there
+  console,host,tty   the same on a terminal, for what the daemon says there, in whatever order
   console,nixos      needs NixOS: not run, and listed. The shell must be able to parse it, and narwarden its arguments
   toml, json, nix, bash   must be well-formed; a trust set or policy is checked by narwarden, the policy against the
                      trust set that stands before it
@@ -105,7 +105,7 @@ def run_block(block, place):
             print(f"{command.prompt} {command.text}  # exit {code}\n{printed}", end="", flush=True)
         if code != command.code:
             return f"{command.prompt} {command.text}\nexit {code}, not {command.code}\n{printed}"
-        line = missing(command.expected, printed)
+        line = missing(command.expected, printed, anywhere=block.kind.endswith(",tty"))
         if line is not None:
             return f"{command.prompt} {command.text}\nprints no (further) line\n  {line}\nbut\n{printed}"
     return None

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import shlex
 import shutil
 import subprocess
@@ -70,10 +71,9 @@ class Checker:
         """Of a block that needs NixOS: the shell's grammar, and the arguments that are ours."""
         for command in block.commands():
             wrong = self.bash(command.text + "\n")
-            words = shlex.split(command.text, comments=True) if wrong is None else []
-            words = words[words[0] == "sudo" :] if words else words
-            if words and words[0] == "narwarden":
-                wrong = said([self.narwarden, *words[1:], "--help"])
+            ours = re.fullmatch(r"(?:sudo )?narwarden ([^|&;<>$]*)", command.text)
+            if wrong is None and ours:
+                wrong = said([self.narwarden, *shlex.split(ours[1], comments=True), "--help"])
             if wrong is not None:
                 return wrong
         return None

@@ -20,6 +20,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -55,6 +56,17 @@ sys.exit(answer or 0)
 """
 SUDO = '#!/bin/sh\nexec "$@"\n'
 REBOOT = "#!/bin/sh\nexec systemctl poweroff\n"
+# wait-for TEXT COMMAND…: until the command prints it.
+WAIT_FOR = """\
+#!/usr/bin/env bash
+for _ in {1..300}; do
+  printed=$("${@:2}" 2>&1) || true
+  [[ $printed == *$1* ]] && exit
+  sleep 0.1
+done
+printf '%s never printed %s but\\n%s\\n' "$2" "$1" "$printed"
+exit 1
+"""
 
 
 # --- outside of the namespaces ---
@@ -240,7 +252,7 @@ rm -rf /etc/narwarden
 mkdir /etc/narwarden
 """)
     pathlib.Path("/etc/nix/nix.conf").write_text(NIX_CONF)
-    for name, text in (("systemctl", SYSTEMCTL), ("sudo", SUDO), ("reboot", REBOOT)):
+    for name, text in (("systemctl", SYSTEMCTL), ("sudo", SUDO), ("reboot", REBOOT), ("wait-for", WAIT_FOR)):
         path = pathlib.Path(BIN, name)
         path.write_text(text)
         path.chmod(0o755)
@@ -258,7 +270,7 @@ mkdir /etc/narwarden
         if journald.poll() is not None:
             raise SystemExit("systemd-journald does not run here")
         sh("""
-system=$(nix-build --no-out-link '<nixpkgs/nixos>' -A system 2>/dev/null)
+system=$(nix-build --no-out-link '<nixpkgs/nixos>' -A system --arg configuration '{ greeting = "as installed"; }' 2>/dev/null)
 nix-env -p /nix/var/nix/profiles/system --set "$system"
 ln -s "$system" /run/current-system
 ln -s "$system" /run/booted-system
@@ -282,7 +294,7 @@ def on_terminal(command, expected):
             break
         printed = text.decode("utf-8", "backslashreplace").replace("\r\n", "\n")
         ended = re.search(r"\x1e(\d+)\n", printed)
-        if ended and missing(expected, printed.replace(ended[0], "")) is None:
+        if ended and missing(expected, printed.replace(ended[0], ""), anywhere=True) is None:
             break
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
@@ -299,11 +311,17 @@ def answer(request):
         command[-1] = f"code=0; (\n{command[-1]}\n) || code=$?; printf '\\x1e%s\\n' $code; exec sleep {PATIENCE}"
         code, printed = on_terminal(command, request["expected"])
     else:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8",
-            errors="backslashreplace", timeout=PATIENCE * 5,
-        )
-        code, printed = done.returncode, done.stdout
+        # A file and no pipe, which what is left in the background would keep open.
+        with tempfile.TemporaryFile("w+", encoding="utf-8", errors="backslashreplace") as output:
+            try:
+                done = subprocess.run(
+                    command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, timeout=PATIENCE * 3
+                )
+                code = done.returncode
+            except subprocess.TimeoutExpired:
+                code = None
+            output.seek(0)
+            printed = output.read()
     return {"code": code, "printed": printed}
 
 

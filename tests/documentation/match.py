@@ -20,14 +20,15 @@ def plain(line):
     return line.strip()
 
 
-def missing(expected, printed):
-    """The first expected line that was not printed after those before it."""
+def missing(expected, printed, anywhere=False):
+    """The first expected line that was not printed after those before it, or `anywhere`: where several write."""
     printed = [plain(line) for line in printed.splitlines()]
     place = 0
     for line in expected:
         line = plain(line)
         if line in ("", "…"):
             continue
+        place = 0 if anywhere else place
         pattern = re.compile(".*".join(re.escape(part) for part in line.split("…")))
         while place < len(printed) and not pattern.fullmatch(printed[place]):
             place += 1
