@@ -8,6 +8,7 @@ with N where it ends in `# exit N`. What stands below it must be in what it prin
 stands for anything, within a line or for any lines; times, dates, sizes and short digests need not be the same.
 
   console            in a scratch directory that all blocks of one file share, as whoever runs this
+  console,clone      in this repository: cargo is run where the release build is tested; `tests/run` is what runs this
   console,builder    on a machine with a Nix and an empty store
   console,host       on a machine with a small system, Nix, the journal and narwardend: `# ` and `sudo` as root,
                      `$ ` as nobody. documentation/machine.py says what is real about both
@@ -26,6 +27,7 @@ there is an mdbook, the book is built.
 import os
 import pathlib
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -54,8 +56,8 @@ class Report:
 class Place:
     """Where the blocks of one file are run."""
 
-    def __init__(self, scratch, binaries, show):
-        self.scratch, self.binaries, self.show, self.machines = scratch, binaries, show, {}
+    def __init__(self, scratch, binaries, show, user=()):
+        self.scratch, self.binaries, self.show, self.user, self.machines = scratch, binaries, show, user, {}
         (scratch / "shared").mkdir()
         (scratch / "here").mkdir()
         self.environment = {
@@ -63,7 +65,6 @@ class Place:
             "LC_ALL": "C.UTF-8",
             "TERM": "dumb",
             "TZ": "UTC",
-            "HOME": str(scratch / "here"),
         }
 
     def machine(self, kind):
@@ -75,7 +76,7 @@ class Place:
         """Gives the exit code and what was printed."""
         if block.kind == "console":
             done = subprocess.run(
-                ["bash", "-euo", "pipefail", "-c", command.text],
+                [*self.user, "bash", "-euo", "pipefail", "-c", command.text],
                 cwd=self.scratch / "here",
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
@@ -87,6 +88,16 @@ class Place:
             )
             return done.returncode, done.stdout
         root = command.prompt == "#" or block.kind == "console,builder" or command.text.startswith("sudo ")
+        if block.kind == "console,clone":
+            done = subprocess.run(
+                ["bash", "-euo", "pipefail", "-c", command.text],
+                cwd=links.REPOSITORY,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
+            )
+            return done.returncode, done.stdout
         expected = command.expected if block.kind == "console,host,tty" else None
         return self.machine(block.kind.split(",")[1]).run(command.text, root, expected)
 
@@ -100,6 +111,8 @@ class Place:
 def run_block(block, place):
     """What is wrong with it."""
     for command in block.commands():
+        if block.kind == "console,clone" and command.text.startswith("tests/run"):
+            command.text = "tests/run --help"
         code, printed = place.run(block, command)
         if place.show:
             print(f"{command.prompt} {command.text}  # exit {code}\n{printed}", end="", flush=True)
@@ -127,7 +140,9 @@ def run_file(path, text, binaries, without, show, report):
                     wrong = run_block(block, place)
                     broken = wrong is not None
                     report.add(where, wrong)
-            elif block.kind == "console":
+            elif block.kind == "console,clone" and binaries.name != "release":
+                report.skipped.append(f"{where}: for the release build only")
+            elif block.kind in ("console", "console,clone"):
                 report.add(where, run_block(block, place))
             elif block.kind == "console,nixos":
                 report.not_run.append((where, [command.text for command in block.commands()]))
@@ -140,6 +155,21 @@ def run_file(path, text, binaries, without, show, report):
                     report.skipped.append(f"{where}: {block.kind}")
                 else:
                     report.add(f"{where}: {block.kind}", wrong, quiet=True)
+        place.end()
+
+
+def run_as_nobody(path, text, binaries, show, report):
+    """What needs no privilege, for a user who has none, and no home."""
+    with tempfile.TemporaryDirectory() as scratch:
+        here = pathlib.Path(scratch)
+        here.chmod(0o755)
+        shutil.copy(binaries / "narwarden", here)
+        nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--")
+        place = Place(here, here, show, nobody)
+        os.chown(here / "here", 65534, 65534)
+        for block in blocks.of(text):
+            if block.kind == "console":
+                report.add(f"{path}:{block.line}, as nobody", run_block(block, place))
         place.end()
 
 
@@ -160,9 +190,13 @@ def main():
         path = pathlib.Path(name)
         text = path.read_text(encoding="utf-8")
         run_file(path, text, binaries, without, show, report)
+        if path.name == "README.md" and os.geteuid() == 0 and shutil.which("setpriv"):
+            run_as_nobody(path, text, binaries, show, report)
         links.follow(path, text, report)
         names.look_up(path, text, report)
     links.summary(report)
+    picture = [sys.executable, links.REPOSITORY / "docs/recording.py", binaries, "--check"]
+    report.add("docs/recording.svg shows what the program says", check.said(picture))
     for where, commands in report.not_run:
         for command in commands:
             print(f"not run here, needs NixOS: {where}: {command}")
