@@ -50,12 +50,12 @@ def look_up(path, text, report):
         if not line.startswith("|"):
             column = None
             continue
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        cells = [cell.strip() for cell in line.removeprefix("|").removesuffix("|").split("|")]
         if "T" in cells:
             column = cells.index("T")
         elif column is not None and not set(line) <= set("|-: "):
             found = list(tests_of(cells[column])) if column < len(cells) else []
             for where, name in found:
                 report.add(f"{path}:{number}: {where}: {name}", wrong_with(where, name), quiet=True)
-            if not found and cells[column] != "no test":
+            if not found and cells[column:] != ["no test"]:
                 report.add(f"{path}:{number}", "names neither a test nor `no test`")
