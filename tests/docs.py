@@ -202,8 +202,8 @@ def main():
             print(f"not run here, needs NixOS: {where}: {command}")
     for where in report.skipped:
         print(f"SKIPPED {where}")
-    if report.skipped:
-        print(f"missing: {', '.join(without) or 'nix-instantiate'}")
+    if without:
+        print(f"missing: {', '.join(without)}")
     count = sum(len(commands) for _, commands in report.not_run)
     print(
         f"documentation: {report.passed} passed, {report.failed} failed, {len(report.skipped)} skipped;"
