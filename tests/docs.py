@@ -1,173 +1,47 @@
 #!/usr/bin/env python3
 """Runs what the documentation shows, and follows its links.
 
-usage: tests/docs.py DIRECTORY_OF_THE_BINARY FILE.md…
+usage: tests/docs.py [--show] DIRECTORY_OF_THE_BINARIES FILE.md…     (--show: all that is printed, for authors)
 
-A block that begins with ```console is run: each line `$ COMMAND` (continued by `> …` lines) in a scratch directory
-that all blocks of one file share, with `policy-examples` in it. A command must exit with 0, or with N where it ends in
-`# exit N`. What stands below it must be in what it prints, line by line and in order; `…` stands for anything, within a line or for any lines,
-and times, dates and short digests need not be the same. ```console,ignore is not run, and listed.
+What begins with ```console is run. A line `$ COMMAND` or `# COMMAND` (continued by `> …` lines) must exit with 0, or
+with N where it ends in `# exit N`. What stands below it must be in what it prints, line by line and in order; `…`
+stands for anything, within a line or for any lines; times, dates, sizes and short digests need not be the same.
 
-Relative links must lead to a file that is there, and to a heading of it.
+  console            in a scratch directory that all blocks of one file share, as whoever runs this
+  console,clone      in this repository: cargo is run where the release build is tested; `tests/run` is what runs this
+  console,builder    on a machine with a Nix and an empty store
+  console,host       on a machine with a small system, Nix, the journal and narwardend: `# ` and `sudo` as root,
+                     `$ ` as nobody. documentation/machine.py says what is real about both
+  console,host,tty   the same on a terminal, for what the daemon says there, in whatever order
+  console,nixos      needs NixOS: not run, and listed. The shell must be able to parse it, and narwarden its arguments
+  toml, json, nix, bash   must be well-formed; a trust set or policy is checked by narwarden, the policy against the
+                     trust set that stands before it
+
+The same in a comment, `<!--console,host` to `-->`, is run and not shown. All blocks of a file see the same machines,
+which end with the file. Where there is no Nix, journald, root or namespace, their blocks are left out, and said so.
+
+Relative links must lead to a file that is there, and to a heading of it; each test that SECURITY.md names, too. Where
+there is an mdbook, the book is built.
 """
 
 import os
 import pathlib
-import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
 
-FENCE = re.compile(r"^(?P<indent> *)(?P<fence>```+)(?P<info>\S*)\s*$")
-EXIT = re.compile(r"\s+# exit (\d+)\s*$")
-# What differs from run to run. Short digests are of rules that were written on that day.
-VARIES = [
-    (re.compile(r"\d+(\.\d+)? ?m?s\b"), "<time>"),
-    (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z"), "<time>"),
-    (re.compile(r'"seconds": [\d.e-]+'), '"seconds": <time>'),
-    (re.compile(r"\b\d{4}-\d\d-\d\d\b"), "<date>"),
-    (re.compile(r"\b[0-9a-f]{12}\b"), "<digest>"),
-]
+sys.dont_write_bytecode = True
 
-
-def blocks(text):
-    """Yields (line number, info, lines) of each fenced block."""
-    opening, inside, start = None, [], 0
-    for number, line in enumerate(text.splitlines(), 1):
-        fence = FENCE.match(line)
-        if opening is None and fence:
-            opening, inside, start = fence, [], number
-        elif opening is not None and fence and fence["fence"] == opening["fence"] and not fence["info"]:
-            yield start, opening["info"], inside
-            opening = None
-        elif opening is not None:
-            inside.append(line.removeprefix(opening["indent"]))
-    if opening is not None:
-        raise SystemExit(f"line {start}: a block that does not end")
-
-
-def commands(lines):
-    """Yields (command, exit code, expected output) of a console block."""
-    command, code, output = None, 0, []
-    for line in lines:
-        if line.startswith("$ "):
-            if command is not None:
-                yield command, code, output
-            found = EXIT.search(line)
-            command, code, output = EXIT.sub("", line[2:]), int(found[1]) if found else 0, []
-        elif line.startswith("> ") and command is not None and not output:
-            found = EXIT.search(line)
-            command, code = command + "\n" + EXIT.sub("", line[2:]), int(found[1]) if found else code
-        elif command is not None:
-            output.append(line)
-        elif line.strip():
-            raise SystemExit(f"output before any command: {line}")
-    if command is not None:
-        yield command, code, output
-
-
-def plain(line):
-    for pattern, word in VARIES:
-        line = pattern.sub(word, line)
-    return line.strip()
-
-
-def missing(expected, printed):
-    """The first expected line that was not printed after those before it."""
-    printed = [plain(line) for line in printed.splitlines()]
-    place = 0
-    for line in expected:
-        line = plain(line)
-        if line in ("", "…"):
-            continue
-        pattern = re.compile(".*".join(re.escape(part) for part in line.split("…")))
-        while place < len(printed) and not pattern.fullmatch(printed[place]):
-            place += 1
-        if place == len(printed):
-            return line
-        place += 1
-    return None
-
-
-def run_blocks(path, text, binaries, report):
-    environment = {
-        "PATH": f"{binaries}:{os.environ['PATH']}",
-        "LC_ALL": "C.UTF-8",
-        "TERM": "dumb",
-        "TZ": "UTC",
-    }
-    with tempfile.TemporaryDirectory() as scratch:
-        environment["HOME"] = scratch
-        # As in a checkout: these are shown by their place in it.
-        examples = pathlib.Path(__file__).resolve().parent.parent / "policy-examples"
-        os.symlink(examples, pathlib.Path(scratch) / "policy-examples")
-        for number, info, lines in blocks(text):
-            where = f"{path}:{number}"
-            if info == "console,ignore":
-                report.ignored.append(where)
-                continue
-            if info != "console":
-                continue
-            wrong = None
-            for command, code, expected in commands(lines):
-                run = subprocess.run(
-                    ["bash", "-euo", "pipefail", "-c", command],
-                    cwd=scratch,
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
-                    encoding="utf-8",
-                    errors="backslashreplace",
-                    timeout=300,
-                )
-                line = missing(expected, run.stdout)
-                if run.returncode != code:
-                    wrong = f"$ {command}\nexit {run.returncode}, not {code}\n{run.stdout}"
-                elif line is not None:
-                    wrong = f"$ {command}\nprints no (further) line\n  {line}\nbut\n{run.stdout}"
-                if wrong:
-                    break
-            report.add(where, wrong)
-        # A store has directories that nobody may write to.
-        subprocess.run(["chmod", "-R", "u+w", scratch], check=False)
-
-
-def anchors(text):
-    """What GitHub and mdBook call the headings."""
-    code = re.compile(r"^( *```+).*?^ *```+ *$", re.M | re.S)
-    seen = set()
-    for heading in re.findall(r"^#+ +(.*)$", code.sub("", text), re.M):
-        heading = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).replace("`", "")
-        name = re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
-        number, unique = 0, name
-        while unique in seen:
-            number += 1
-            unique = f"{name}-{number}"
-        seen.add(unique)
-    return seen | set(re.findall(r'<a (?:id|name)="([^"]+)"', text))
-
-
-def follow_links(path, text, report):
-    code = re.compile(r"^( *```+).*?^ *```+ *$", re.M | re.S)
-    prose = re.sub(r"`[^`\n]*`", "", code.sub("", text))
-    for target in re.findall(r"\]\(([^)\s]+)\)", prose):
-        if re.match(r"[a-z][a-z0-9+.-]*:", target):
-            continue
-        name, _, anchor = target.partition("#")
-        file = path.parent / name if name else path
-        wrong = None
-        if not file.exists():
-            wrong = "no such file"
-        elif anchor and file.suffix == ".md" and anchor not in anchors(file.read_text()):
-            wrong = f"no such heading; there are {', '.join(sorted(anchors(file.read_text())))}"
-        report.add(f"{path}: link to {target}", wrong, quiet=True)
+from documentation import blocks, check, links, names
+from documentation.machine import Machine, missing_tools
+from documentation.match import missing
 
 
 class Report:
     def __init__(self):
-        self.passed, self.failed, self.ignored = 0, 0, []
+        self.passed, self.failed, self.not_run, self.skipped = 0, 0, [], []
 
     def add(self, what, wrong, quiet=False):
         if wrong is None:
@@ -179,21 +53,164 @@ class Report:
             print(f"FAILED  {what}\n{wrong}\n", flush=True)
 
 
+class Place:
+    """Where the blocks of one file are run."""
+
+    def __init__(self, scratch, binaries, show, user=()):
+        self.scratch, self.binaries, self.show, self.user, self.machines = scratch, binaries, show, user, {}
+        (scratch / "shared").mkdir()
+        (scratch / "here").mkdir()
+        # As in a checkout: these are shown by their place in it.
+        shutil.copytree(links.REPOSITORY / "policy-examples", scratch / "here" / "policy-examples")
+        self.environment = {
+            "PATH": f"{binaries}:{os.environ['PATH']}",
+            "LC_ALL": "C.UTF-8",
+            "TERM": "dumb",
+            "TZ": "UTC",
+        }
+
+    def machine(self, kind):
+        if kind not in self.machines:
+            self.machines[kind] = Machine(kind, self.binaries, self.scratch / "shared")
+        return self.machines[kind]
+
+    def run(self, block, command):
+        """Gives the exit code and what was printed."""
+        if block.kind == "console":
+            done = subprocess.run(
+                [*self.user, "bash", "-euo", "pipefail", "-c", command.text],
+                cwd=self.scratch / "here",
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
+                errors="backslashreplace",
+                timeout=300,
+            )
+            return done.returncode, done.stdout
+        root = command.prompt == "#" or block.kind == "console,builder" or command.text.startswith("sudo ")
+        if block.kind == "console,clone":
+            done = subprocess.run(
+                ["bash", "-euo", "pipefail", "-c", command.text],
+                cwd=links.REPOSITORY,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
+            )
+            return done.returncode, done.stdout
+        expected = command.expected if block.kind == "console,host,tty" else None
+        return self.machine(block.kind.split(",")[1]).run(command.text, root, expected)
+
+    def end(self):
+        for machine in self.machines.values():
+            machine.end()
+        # A store has directories that nobody may write to.
+        subprocess.run(["chmod", "-R", "u+w", self.scratch], check=False)
+
+
+def run_block(block, place):
+    """What is wrong with it."""
+    for command in block.commands():
+        if block.kind == "console,clone" and command.text.startswith("tests/run"):
+            command.text = "tests/run --help"
+        code, printed = place.run(block, command)
+        if place.show:
+            print(f"{command.prompt} {command.text}  # exit {code}\n{printed}", end="", flush=True)
+        if code != command.code:
+            return f"{command.prompt} {command.text}\nexit {code}, not {command.code}\n{printed}"
+        line = missing(command.expected, printed, anywhere=block.kind.endswith(",tty"))
+        if line is not None:
+            return f"{command.prompt} {command.text}\nprints no (further) line\n  {line}\nbut\n{printed}"
+    return None
+
+
+def run_file(path, text, binaries, without, show, report):
+    checker = check.Checker(binaries)
+    with tempfile.TemporaryDirectory() as scratch:
+        place = Place(pathlib.Path(scratch), binaries, show)
+        broken = False
+        for block in blocks.of(text):
+            where = f"{path}:{block.line}"
+            if block.kind in ("console,builder", "console,host", "console,host,tty"):
+                if without:
+                    report.skipped.append(where)
+                elif broken:
+                    report.add(where, "left out: something before it failed on the same machine")
+                else:
+                    wrong = run_block(block, place)
+                    broken = wrong is not None
+                    report.add(where, wrong)
+            elif block.kind == "console,clone" and binaries.name != "release":
+                report.skipped.append(f"{where}: for the release build only")
+            elif block.kind in ("console", "console,clone"):
+                report.add(where, run_block(block, place))
+            elif block.kind == "console,nixos":
+                report.not_run.append((where, [command.text for command in block.commands()]))
+                report.add(f"{where}: can be parsed", checker.commands(block), quiet=True)
+            elif block.kind.startswith("console"):
+                report.add(where, f"`{block.kind}` is no kind of block")
+            elif block.kind in check.KINDS:
+                wrong = checker.text(block)
+                if wrong is check.CANNOT:
+                    report.skipped.append(f"{where}: {block.kind}")
+                else:
+                    report.add(f"{where}: {block.kind}", wrong, quiet=True)
+        place.end()
+
+
+def run_as_nobody(path, text, binaries, show, report):
+    """What needs no privilege, for a user who has none, and no home."""
+    with tempfile.TemporaryDirectory() as scratch:
+        here = pathlib.Path(scratch)
+        here.chmod(0o755)
+        shutil.copy(binaries / "narwarden", here)
+        nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--")
+        place = Place(here, here, show, nobody)
+        os.chown(here / "here", 65534, 65534)
+        for block in blocks.of(text):
+            if block.kind == "console":
+                report.add(f"{path}:{block.line}, as nobody", run_block(block, place))
+        place.end()
+
+
 def main():
-    if len(sys.argv) < 3 or sys.argv[1].startswith("-"):
+    arguments = sys.argv[1:]
+    show = "--show" in arguments[:1]
+    arguments = arguments[show:]
+    if len(arguments) < 2 or arguments[0].startswith("-"):
         raise SystemExit(__doc__)
-    binaries = pathlib.Path(sys.argv[1]).resolve()
+    binaries = pathlib.Path(arguments[0]).resolve()
     if not (binaries / "narwarden").exists():
         raise SystemExit(f"no narwarden in {shlex.quote(str(binaries))}")
+    without = missing_tools()
+    if not (binaries / "narwardend").exists():
+        without.append("narwardend")
     report = Report()
-    for name in sys.argv[2:]:
+    for name in arguments[1:]:
         path = pathlib.Path(name)
         text = path.read_text(encoding="utf-8")
-        run_blocks(path, text, binaries, report)
-        follow_links(path, text, report)
-    for where in report.ignored:
-        print(f"not run {where}")
-    print(f"documentation: {report.passed} passed, {report.failed} failed, {len(report.ignored)} not run")
+        run_file(path, text, binaries, without, show, report)
+        if path.name == "README.md" and os.geteuid() == 0 and shutil.which("setpriv"):
+            run_as_nobody(path, text, binaries, show, report)
+        links.follow(path, text, report)
+        names.look_up(path, text, report)
+    links.summary(report)
+    picture = [sys.executable, links.REPOSITORY / "docs/recording.py", binaries, "--check"]
+    report.add("docs/recording.svg shows what the program says", check.said(picture))
+    for where, commands in report.not_run:
+        for command in commands:
+            print(f"not run here, needs NixOS: {where}: {command}")
+    for where in report.skipped:
+        print(f"SKIPPED {where}")
+    if without:
+        print(f"missing: {', '.join(without)}")
+    count = sum(len(commands) for _, commands in report.not_run)
+    print(
+        f"documentation: {report.passed} passed, {report.failed} failed, {len(report.skipped)} skipped;"
+        f" {count} commands need NixOS and were not run"
+    )
     sys.exit(report.failed > 0)
 
 

@@ -19,7 +19,7 @@
 //! | G10 | `profiles::{a_rejected_generation, an_unadmitted_link}…`, `ext4::a_rejected_generation…` | `on-reject = "alert"`, in the second |
 //! | G11 | `profiles::{a_profile_that_flips, a_profile_that_follows, a_thousand}…` | the good one runs |
 //! | G12 | `load::{a_verification, files_that_are_new}…`, `crowd::*` | the activation itself waits; new files are asked about |
-//! | G13 | `trouble::*`, `upkeep::*`, `admission::{without_a_journal, without_rules}…` | what was admitted before runs; so does the rest, afterwards |
+//! | G13 | `trouble::*`, `upkeep::*`, `company::*`, `admission::{without_a_journal, without_rules}…` | what was admitted before runs; so does the rest, afterwards |
 //! | G14 | `paths::{starters_of_any_kind, the_orders_of_tools}…`, `activation::other_names…` | without the daemon |
 //! | G15 | `admission::at_the_deadline…`, `clock::*` | the next try runs; a steady clock judges nothing again |
 //! | G16 | `shared::*`, `intruders::*`, `inodes::a_file_shared…` | what is not shared stays shut |
@@ -46,6 +46,8 @@ mod activation;
 mod admission;
 #[path = "live/clock.rs"]
 mod clock;
+#[path = "live/company.rs"]
+mod company;
 #[path = "live/crowd.rs"]
 mod crowd;
 #[path = "live/death.rs"]

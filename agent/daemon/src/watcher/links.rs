@@ -25,8 +25,13 @@ use std::path::Path;
 use std::sync::{MutexGuard, PoisonError};
 use view::{Judged, Place, View, views};
 
-/// Nix, where NixOS has it.
-const NIX: [&str; 2] = ["/run/current-system/sw/bin/nix", "/nix/var/nix/profiles/default/bin/nix"];
+/// What reads entry points and never runs them, where NixOS has it: Nix, and the operator's own tool, which is what a
+/// refusal sends them to.
+const READERS: [&str; 3] = [
+    "/run/current-system/sw/bin/nix",
+    "/nix/var/nix/profiles/default/bin/nix",
+    "/run/current-system/sw/bin/narwarden",
+];
 
 /// How many links of those that stand in the way are named.
 const NAMED: usize = 3;
@@ -91,10 +96,10 @@ impl Watcher {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Nix itself, and the programs that the policy lists, as they are now.
+    /// Nix, `narwarden`, and the programs that the policy lists, as they are now.
     fn readers(&self, pinned: Option<&Pinned>) -> Vec<FileId> {
         let listed = pinned.into_iter().flat_map(|pinned| &pinned.gate().readers);
-        let paths = NIX.iter().map(Path::new).chain(listed.map(AsRef::as_ref));
+        let paths = READERS.iter().map(Path::new).chain(listed.map(AsRef::as_ref));
         let physical = paths.map(|path| self.places.location.physical(path));
         physical.filter_map(|path| FileId::at(&path).ok()).collect()
     }
