@@ -32,12 +32,21 @@ ls -d nix/store/*-systemd-259/lib/systemd/systemd >../systemd
 COLUMNS, LINE, CHARACTER, MARGIN = 104, 19, 8.43, 16
 # ANSI: dim, bold, and colours.
 STYLES = {"1": "b", "2": "d", "31": "r", "32": "g", "33": "y", "36": "c", "91": "r", "92": "g", "93": "y", "96": "c"}
-LIGHT = "svg{--ink:#1f2328;--paper:#f6f8fa;--line:#d0d7de;--r:#b3261e;--g:#116329;--y:#7d4e00;--c:#0550ae;--d:#59636e}"
-DARK = "svg{--ink:#e6edf3;--paper:#161b22;--line:#30363d;--r:#ff7b72;--g:#56d364;--y:#e3b341;--c:#79c0ff;--d:#9198a1}"
+# Plain rules for each colour: not everything that draws an SVG knows variables of CSS.
+LIGHT = {"paper": "#f6f8fa", "line": "#d0d7de", "ink": "#1f2328", "d": "#59636e", "r": "#b3261e", "g": "#116329",
+         "y": "#7d4e00", "c": "#0550ae"}
+DARK = {"paper": "#161b22", "line": "#30363d", "ink": "#e6edf3", "d": "#9198a1", "r": "#ff7b72", "g": "#56d364",
+        "y": "#e3b341", "c": "#79c0ff"}
+
+
+def colours(of):
+    paper = f"rect{{fill:{of['paper']};stroke:{of['line']}}}text{{fill:{of['ink']}}}"
+    return paper + "".join(f".{name}{{fill:{of[name]}}}" for name in "drgyc")
+
+
 STYLE = (
-    LIGHT + "@media(prefers-color-scheme:dark){" + DARK + "}"
-    "text{font:14px ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace;fill:var(--ink);white-space:pre}"
-    ".b{font-weight:700}.d{fill:var(--d)}.r{fill:var(--r)}.g{fill:var(--g)}.y{fill:var(--y)}.c{fill:var(--c)}"
+    "text{font:14px ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace;white-space:pre}"
+    ".b{font-weight:700}" + colours(LIGHT) + "@media(prefers-color-scheme:dark){" + colours(DARK) + "}"
     "@media(prefers-reduced-motion:no-preference){.s{animation:show .2s both}@keyframes show{from{opacity:0}}}"
 )
 
@@ -76,7 +85,7 @@ def skeleton(text):
     """What is left when all that may vary is taken out."""
     text = re.sub(r"\b\d+(\.\d+)? (s|ms|B|KiB|MiB)\b", "#", text)
     text = re.sub(r"\b[0-9a-f]{12}\b|\b[0-9a-z]{32}(?=-)|sha256:[0-9a-z]{52}", "#", text)
-    return re.sub(r"\s+", " ", re.sub(r'animation-delay:[\d.]+s|<rect[^>]*>|viewBox="[^"]*"|[xy]="[\d.]+"', "", text))
+    return re.sub(r"\s+", " ", re.sub(r'animation-delay:[\d.]+s|<rect[^>]*>|<svg[^>]*>|[xy]="[\d.]+"', "", text))
 
 
 def rows(line):
@@ -110,10 +119,11 @@ def drawn(lines):
             y += LINE
     width, height = round(COLUMNS * CHARACTER) + 2 * MARGIN, y - 14 + MARGIN
     head = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}"',
+        ' xml:space="preserve" role="img">',
         "<title>narwarden admits a good generation, and refuses it with one byte changed</title>",
         f"<style>{STYLE}</style>",
-        f'<rect x=".5" y=".5" width="{width - 1}" height="{height - 1}" rx="8" fill="var(--paper)" stroke="var(--line)"/>',
+        f'<rect x=".5" y=".5" width="{width - 1}" height="{height - 1}" rx="8"/>',
     ]
     return "\n".join([*head, *parts, "</svg>", ""])
 
