@@ -9,7 +9,7 @@
 //! |-----|-------|----------------------------|
 //! | G01 | `activation::{every_verb, other_entry_points}…`, `surface::*`, `ext4::every_verb…` | without the daemon; in observe (`admission::observing…`) |
 //! | G02 | `activation::{other_names, a_descriptor}…`, `paths::{links_that_lead_there, a_deployment_tool_s}…`, `ext4::{other_names, descriptors}…` | without the daemon |
-//! | G03 | `activation::{interpreters, the_loader}…`, `ext4::descriptors…` | without the daemon |
+//! | G03 | `activation::{interpreters, the_loader}…`, `ext4::descriptors…`, `readers::*` | without the daemon; the readers' own inodes |
 //! | G04 | `activation::the_shared_program…`, `ext4::the_shared_program…` | without the daemon; through an admitted wrapper |
 //! | G05 | `activation::{namespaces, an_overlay}…`, `ext4::mounts…` | without the daemon |
 //! | G06 | `inodes::a_hard_link…`, `ext4::a_hard_link…` | without the daemon |
@@ -76,6 +76,8 @@ mod patience;
 mod place;
 #[path = "live/profiles.rs"]
 mod profiles;
+#[path = "live/readers.rs"]
+mod readers;
 #[path = "live/renewal.rs"]
 mod renewal;
 #[path = "live/sandbox.rs"]
