@@ -62,6 +62,8 @@ class Place:
         (scratch / "here").mkdir()
         # As in a checkout: these are shown by their place in it.
         shutil.copytree(links.REPOSITORY / "policy-examples", scratch / "here" / "policy-examples")
+        # Whoever is nobody reads them too, however private the checkout is.
+        subprocess.run(["chmod", "-R", "a+rX", scratch / "here"], check=True)
         self.environment = {
             "PATH": f"{binaries}:{os.environ['PATH']}",
             "LC_ALL": "C.UTF-8",
@@ -166,6 +168,7 @@ def run_as_nobody(path, text, binaries, show, report):
         here = pathlib.Path(scratch)
         here.chmod(0o755)
         shutil.copy(binaries / "narwarden", here)
+        (here / "narwarden").chmod(0o755)
         nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--")
         place = Place(here, here, show, nobody)
         os.chown(here / "here", 65534, 65534)
@@ -182,6 +185,8 @@ def main():
     if len(arguments) < 2 or arguments[0].startswith("-"):
         raise SystemExit(__doc__)
     binaries = pathlib.Path(arguments[0]).resolve()
+    # Others of these machines read what root writes there.
+    os.umask(0o022)
     if not (binaries / "narwarden").exists():
         raise SystemExit(f"no narwarden in {shlex.quote(str(binaries))}")
     without = missing_tools()

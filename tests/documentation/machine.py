@@ -30,7 +30,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from documentation.match import missing
 
 HERE = pathlib.Path(__file__).resolve().parent
-PATIENCE = 60
+PATIENCE = 180
 BIN = "/run/documentation/bin"
 CONTROL = "/run/documentation/control"
 NOTIFY = "/run/documentation/notify"
@@ -59,7 +59,7 @@ REBOOT = "#!/bin/sh\nexec systemctl poweroff\n"
 # wait-for TEXT COMMAND…: until the command prints it.
 WAIT_FOR = """\
 #!/usr/bin/env bash
-for _ in {1..300}; do
+for _ in {1..1200}; do
   printed=$("${@:2}" 2>&1) || true
   [[ $printed == *$1* ]] && exit
   sleep 0.1
@@ -235,9 +235,10 @@ mkdir -p /nix /srv /run/documentation
 mount --bind {shared} /srv
 mount -t tmpfs -o mode=755 documentation /mnt
 mkdir /mnt/bin /mnt/etc
-cp {binaries}/narwarden {binaries}/narwardend /mnt/bin
+install -m 755 {binaries}/narwarden {binaries}/narwardend /mnt/bin
 cp -a /etc/. /mnt/etc
 cp -r {HERE}/nixpkgs /mnt/etc/nixpkgs
+chmod -R a+rX /mnt/etc/nixpkgs
 mount --bind /mnt/etc /etc
 mount -t tmpfs -o mode=755 documentation /run
 mkdir -p {BIN} /run/systemd/journal /run/log/journal
@@ -315,7 +316,7 @@ def answer(request):
         with tempfile.TemporaryFile("w+", encoding="utf-8", errors="backslashreplace") as output:
             try:
                 done = subprocess.run(
-                    command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, timeout=PATIENCE * 3
+                    command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, timeout=PATIENCE
                 )
                 code = done.returncode
             except subprocess.TimeoutExpired:
