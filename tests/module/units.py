@@ -38,7 +38,6 @@ REQUIRED = [
     ("Service", "MemoryDenyWriteExecute", "yes"),
     ("Service", "RestrictNamespaces", "yes"),
     ("Service", "RestrictRealtime", "yes"),
-    ("Service", "RestrictSUIDSGID", "yes"),
     ("Service", "RestrictAddressFamilies", "AF_UNIX"),
     ("Service", "ProtectKernelTunables", "yes"),
     ("Service", "ProtectKernelModules", "yes"),
@@ -51,7 +50,7 @@ REQUIRED = [
     ("Service", "OOMScoreAdjust", "-900"),
     ("Install", "WantedBy", "basic.target"),
 ]
-# A gap over the whole switch; processes that ask would not be seen; fanotify would be refused.
+# A gap over the whole switch; processes that ask would not be seen; fanotify would be refused, or openat2.
 FORBIDDEN = [
     ("Service", "X-StopIfChanged"),
     ("Service", "X-RestartIfChanged"),
@@ -61,6 +60,7 @@ FORBIDDEN = [
     ("Service", "ProtectProc"),
     ("Service", "ProcSubset"),
     ("Service", "PrivatePIDs"),
+    ("Service", "RestrictSUIDSGID"),
 ]
 # A list in one line is one in several. The order counts for what takes back what came before.
 ORDERED = {"SystemCallFilter"}
@@ -140,6 +140,15 @@ def check(nix, value, other, report):
         None if not blocking and boot["Service", "Type"] == ["exec"] else str(boot),
     )
     others = {unit["name"]: unit["text"] for unit in other["units"] if unit["name"] != "narwardend.service"}
+    shut = [name for name, text in sorted(texts.items()) if ("Service", "RestrictSUIDSGID") in read(text)]
+    report.add("no unit refuses openat2, which opens every file of the store", ", ".join(shut) or None)
+    fatal = [
+        name
+        for name, text in sorted(texts.items())
+        if ("Service", "SystemCallFilter") in read(text)
+        and read(text)["Service", "SystemCallErrorNumber"] != ["EPERM"]
+    ]
+    report.add("no unit is killed for a system call that its filter does not know", ", ".join(fatal) or None)
     report.add("what the units and the switch run are commands of narwarden", commands(nix, others, value["preSwitch"]))
     if shutil.which("systemd-analyze"):
         report.add(f"systemd reads {', '.join(sorted(others))}", systemd_reads(others))
