@@ -27,11 +27,7 @@ pub(crate) fn run(arguments: &Arguments, what: What) -> Result<Exit, Failure> {
     };
     let Some(proposed) = proposed else {
         let status: Status = client.call("Status", json!({}))?;
-        if status.trust.is_none() {
-            return Err(unpinned());
-        }
-        terminal::print("nothing to accept: what is pinned is what is in /etc/narwarden\n")?;
-        return Ok(Exit::Admitted);
+        return nothing_proposed(arguments, what, &status);
     };
     if proposed.pinned_digest.is_none() {
         return Err(unpinned());
@@ -60,6 +56,29 @@ pub(crate) fn run(arguments: &Arguments, what: What) -> Result<Exit, Failure> {
         short(&proposed.digest)
     ))?;
     Ok(Exit::Admitted)
+}
+
+/// A script that names a digest must not go on in the belief that it is in force.
+fn nothing_proposed(arguments: &Arguments, what: What, status: &Status) -> Result<Exit, Failure> {
+    let pinned = match what {
+        What::Trust => status.trust.as_ref().map(|trust| &trust.digest),
+        What::Policy => status.policy.as_ref().map(|policy| &policy.digest),
+    };
+    let Some(pinned) = pinned else { return Err(unpinned()) };
+    match &arguments.digest {
+        Some(digest) if digest != pinned => Err(Failure::denied(format_args!(
+            "nothing was accepted: narwardend sees no {}.toml in /etc/narwarden but the pinned one, {}; is it a link \
+             to where the unit may not look (/home, /root)?",
+            what.word(),
+            short(pinned)
+        ))),
+        Some(_) | None => {
+            terminal::print(
+                "nothing to accept: narwardend sees nothing in /etc/narwarden but what is pinned\n",
+            )?;
+            Ok(Exit::Admitted)
+        }
+    }
 }
 
 fn unpinned() -> Failure {

@@ -369,6 +369,10 @@ fn only_what_was_looked_at_is_accepted() {
     for what in ["trust", "policy"] {
         let shown = run(&path, &[what, "accept"]);
         assert!(shown.code == Some(0) && shown.out.starts_with("nothing to accept"), "{shown:?}");
+        // What the daemon does not see, it did not accept.
+        let shown = run(&path, &[what, "accept", "--digest", &"ee".repeat(32)]);
+        let said = "nothing was accepted: narwardend sees no";
+        assert!(shown.code == Some(1) && shown.err.contains(said), "{shown:?}");
     }
     let file = |digest, pinned| Some(proposed("/etc/narwarden/trust.toml", digest, pinned));
     *fake.proposal.lock().unwrap() = i::ProposalReply {
