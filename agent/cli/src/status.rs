@@ -160,10 +160,15 @@ pub(crate) fn mode(mode: &Mode) -> String {
 fn mode_left(shown: &Mode, now: Timestamp) -> String {
     let end = shown.until.as_deref().and_then(|until| until.parse::<Timestamp>().ok());
     let left = end.and_then(|end| u64::try_from(end.duration_since(now).as_secs()).ok());
+    // Where the policy itself observes, the warden refuses to end it.
+    let end = match shown.policy {
+        Some(ModeKind::Enforce) => "; narwarden observe --end",
+        Some(ModeKind::Observe) | None => "",
+    };
     match (shown.kind, left) {
         (ModeKind::Observe, Some(left)) => {
             let left = HumanDuration(std::time::Duration::from_secs(left));
-            format!("{} ({left} left; narwarden observe --end)", mode(shown))
+            format!("{} ({left} left{end})", mode(shown))
         }
         (ModeKind::Enforce, _) | (ModeKind::Observe, None) => mode(shown),
     }
@@ -279,6 +284,23 @@ pub(crate) fn short(digest: &str) -> String {
 mod tests {
     use super::*;
     use narwarden_core::interface::Bin;
+
+    #[test]
+    fn the_end_of_observing_is_offered_where_the_warden_grants_it() {
+        let now = Timestamp::constant(1_000_000, 0);
+        let line = |policy| {
+            let (kind, until) =
+                (ModeKind::Observe, Some((now + Duration::from_secs(60)).to_string()));
+            mode_left(&Mode { kind, until, reason: None, policy }, now)
+        };
+        for (policy, end) in [
+            (Some(ModeKind::Enforce), "(60 seconds left; narwarden observe --end)"),
+            (Some(ModeKind::Observe), "(60 seconds left)"),
+            (None, "(60 seconds left)"),
+        ] {
+            assert!(line(policy).ends_with(end), "{policy:?}: {}", line(policy));
+        }
+    }
 
     #[test]
     fn percentiles_are_bounds_that_hold() {

@@ -509,6 +509,7 @@ fn pinning_happens_once() {
             kind: i::ModeKind::Observe,
             until: Some("2026-11-29T12:00:00.5Z".into()),
             reason: None,
+            policy: Some(i::ModeKind::Observe),
         }),
     };
     // Nobody there to ask: what would be pinned is shown, and nothing is.

@@ -115,9 +115,12 @@ pub struct Mode {
     /// When observing ends, in RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
-    /// Why an operator asked for it.
+    /// Why, in an operator's words, or because of what in the policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What the policy alone says: while it says `observe`, no operator can end that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<ModeKind>,
 }
 
 /// Whether denials hold.
@@ -257,7 +260,7 @@ mod tests {
         let status = Status {
             version: String::new(),
             state: State::Ready,
-            mode: Mode { kind: ModeKind::Enforce, until: None, reason: None },
+            mode: Mode { kind: ModeKind::Enforce, until: None, reason: None, policy: None },
             trust: None,
             policy: None,
             marks: Marks::default(),

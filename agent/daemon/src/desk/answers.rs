@@ -25,7 +25,7 @@ impl Warden for Desk {
         let now = Timestamp::now();
         let pinned = self.pinned.get();
         let counts = self.stats.snapshot();
-        let mode = shown(self.settings.mode.get(now));
+        let mode = shown(self.settings.mode.get(now), &self.settings.mode.policy(now));
         let connected = self.journal.is_connected();
         let damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let state = match (&pinned, connected) {
@@ -238,7 +238,10 @@ impl Warden for Desk {
             return Ok(ProposalReply {
                 trust: first.trust.map(|it| file(it, "trust.toml", None)),
                 policy: first.policy.map(|it| file(it, "policy.toml", None)),
-                mode: first.pinned.map(|pinned| shown(pinned_mode(&pinned, self.moment()))),
+                mode: first.pinned.map(|pinned| {
+                    let mode = pinned_mode(&pinned, self.moment());
+                    shown(mode.clone(), &mode)
+                }),
             });
         };
         let Some(proposal) = pinned.proposal(&self.places).map_err(Refusal::refused)? else {
@@ -295,15 +298,18 @@ impl Warden for Desk {
     }
 }
 
-fn shown(mode: Mode) -> wire::Mode {
-    match mode {
-        Mode::Enforce => wire::Mode { kind: wire::ModeKind::Enforce, until: None, reason: None },
-        Mode::Observe { until, reason, .. } => wire::Mode {
-            kind: wire::ModeKind::Observe,
-            until: Some(until.to_string()),
-            reason: Some(reason),
-        },
-    }
+/// What is in force, and what the policy alone says.
+fn shown(mode: Mode, policy: &Mode) -> wire::Mode {
+    let kind = |mode: &Mode| match mode {
+        Mode::Enforce => wire::ModeKind::Enforce,
+        Mode::Observe { .. } => wire::ModeKind::Observe,
+    };
+    let (in_force, policy) = (kind(&mode), Some(kind(policy)));
+    let (until, reason) = match mode {
+        Mode::Enforce => (None, None),
+        Mode::Observe { until, reason, .. } => (Some(until.to_string()), Some(reason)),
+    };
+    wire::Mode { kind: in_force, until, reason, policy }
 }
 
 fn identified(name: &str) -> Result<Id, Refusal> {

@@ -87,6 +87,8 @@ fn observing_lets_through_and_says_so() {
         assert!(host.run(SWITCH, &evil).was_refused());
         let reply = host.call("Observe", r#"{"seconds":60,"reason":"a test"}"#).unwrap();
         assert!(reply["error"].is_null(), "{reply}");
+        let mode = host.status()["mode"].clone();
+        assert_eq!((&mode["kind"], &mode["policy"]), (&"observe".into(), &"enforce".into()));
         for script in [SWITCH, "$T/activate", "sh $T/activate"] {
             let done = host.run(script, &evil);
             assert!(done.trace.contains("evil"), "{script}: {done:#?}");
@@ -99,6 +101,21 @@ fn observing_lets_through_and_says_so() {
         let reply = host.call("EndObserve", "{}").unwrap();
         assert!(reply["error"].is_null(), "{reply}");
         assert!(host.run(SWITCH, &evil).was_refused());
+    });
+}
+
+/// What the policy says, no operator ends, and the status says which of the two it is.
+#[test]
+fn observing_by_the_policy_is_ended_by_the_policy() {
+    live("admission::observing_by_the_policy_is_ended_by_the_policy", |host| {
+        host.rules("mode = \"observe\"\n\n");
+        host.guard();
+        let mode = host.status()["mode"].clone();
+        assert_eq!((&mode["kind"], &mode["policy"]), (&"observe".into(), &"observe".into()));
+        let reply = host.call("EndObserve", "{}").unwrap();
+        assert!(reply.to_string().contains("the policy itself observes"), "{reply}");
+        let evil = host.system.evil.clone();
+        assert!(host.run(SWITCH, &evil).trace.contains("evil"), "it still observes");
     });
 }
 

@@ -74,7 +74,7 @@ pub(crate) fn status() -> Status {
     Status {
         version: "0.1.0".into(),
         state: i::State::Ready,
-        mode: i::Mode { kind: i::ModeKind::Enforce, until: None, reason: None },
+        mode: i::Mode { kind: i::ModeKind::Enforce, until: None, reason: None, policy: None },
         trust: Some(i::Trust {
             version: 7,
             digest: "aa".repeat(32),
