@@ -1,7 +1,11 @@
 //! Strict verification (RFC 8032 section 5.1.7, and no point of small order) without decoding R.
 //!
-//! A verifier computes R anew, encodes it, and compares it with the R of the signature. If they are equal, the latter
-//! is the one canonical encoding of a point, and this point has a small order if it is one of eight.
+//! `verify` and `verify_strict` both refuse S >= L, compute sB - kA with the same k and no cofactor, encode it, and
+//! compare these bytes with R. The strict one also refuses an R that does not decode, an R of small order, and an A of
+//! small order. Where the bytes are equal, R came out of the encoder: it decodes, to the point that was encoded, and as
+//! every point has one such encoding, its order is small if it is one of the eight here. (E\[8\] has eight elements.)
+//! Where they are not, both refuse, however R is spelled. A is no such point: `PublicKey::parse` takes none. Points of
+//! mixed order are none of these, and the same equation holds or fails for them in both.
 
 use ed25519_dalek::{Signature, Verifier as _, VerifyingKey};
 
