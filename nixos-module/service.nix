@@ -34,7 +34,7 @@ let
     MemoryDenyWriteExecute = true;
     RestrictNamespaces = true;
     RestrictRealtime = true;
-    RestrictSUIDSGID = true;
+    # Not RestrictSUIDSGID: it refuses openat2(2), by which every file of the store is opened.
     SystemCallArchitectures = "native";
     SystemCallFilter = "@system-service";
   };

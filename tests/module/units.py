@@ -38,7 +38,6 @@ REQUIRED = [
     ("Service", "MemoryDenyWriteExecute", "yes"),
     ("Service", "RestrictNamespaces", "yes"),
     ("Service", "RestrictRealtime", "yes"),
-    ("Service", "RestrictSUIDSGID", "yes"),
     ("Service", "RestrictAddressFamilies", "AF_UNIX"),
     ("Service", "ProtectKernelTunables", "yes"),
     ("Service", "ProtectKernelModules", "yes"),
@@ -51,7 +50,7 @@ REQUIRED = [
     ("Service", "OOMScoreAdjust", "-900"),
     ("Install", "WantedBy", "basic.target"),
 ]
-# A gap over the whole switch; processes that ask would not be seen; fanotify would be refused.
+# A gap over the whole switch; processes that ask would not be seen; fanotify would be refused, or openat2(2).
 FORBIDDEN = [
     ("Service", "X-StopIfChanged"),
     ("Service", "X-RestartIfChanged"),
@@ -61,6 +60,7 @@ FORBIDDEN = [
     ("Service", "ProtectProc"),
     ("Service", "ProcSubset"),
     ("Service", "PrivatePIDs"),
+    ("Service", "RestrictSUIDSGID"),
 ]
 # A list in one line is one in several. The order counts for what takes back what came before.
 ORDERED = {"SystemCallFilter"}
