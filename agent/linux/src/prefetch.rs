@@ -107,7 +107,7 @@ impl Tree<'_> {
         let Ok(directory) = directory else {
             return match kind {
                 Listed::Directory => ControlFlow::Continue(()),
-                Listed::Not => self.file(self.store.as_fd(), place),
+                Listed::Not => self.root(place),
             };
         };
         let (mut files, mut directories) = self.list(&directory);
@@ -148,6 +148,16 @@ impl Tree<'_> {
             }
         }
         (files, directories)
+    }
+
+    /// The root of a tree is in no listing that says what it is: to open a device or a FIFO does something already.
+    fn root(&mut self, name: &[u8]) -> ControlFlow<()> {
+        let held = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let held = openat2(self.store, name, held, Mode::empty(), RESOLVE);
+        match held.and_then(Metadata::of).map(|metadata| metadata.kind) {
+            Ok(FileKind::Regular) => self.file(self.store.as_fd(), name),
+            Ok(_) | Err(_) => ControlFlow::Continue(()),
+        }
     }
 
     fn file(&mut self, parent: impl AsFd, name: &[u8]) -> ControlFlow<()> {

@@ -187,3 +187,19 @@ fn reading_ahead_follows_no_link_and_ends_when_it_is_told() {
         std::thread::sleep(Duration::from_millis(1));
     }
 }
+
+/// To open a device is to do something already. What is opened is counted as looked at.
+#[test]
+fn a_root_that_is_no_file_is_not_opened() {
+    let outer = tempfile::tempdir().unwrap();
+    let pipe = outer.path().join("root");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
+    fs::write(outer.path().join("file"), "text").unwrap();
+    let store = StoreDirectory::open(outer.path()).unwrap();
+    let mut go_on = |_| ControlFlow::Continue(());
+    for extent in [Extent::FirstFile, Extent::Everything] {
+        assert_eq!(prefetch(&store, b"root", extent, &mut go_on), Found::Nothing);
+        // Control: a root that is a file.
+        assert_ne!(prefetch(&store, b"file", extent, &mut go_on), Found::Nothing);
+    }
+}

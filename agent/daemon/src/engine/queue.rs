@@ -96,6 +96,10 @@ impl Queue {
             running.progress.set_pace(running.urgency.pace());
             return;
         }
+        // Whoever waits, waits for what is being verified now as well.
+        if let (Urgency::Waited, Some(running)) = (urgency, &state.running) {
+            running.progress.set_pace(Urgency::Waited.pace());
+        }
         if state.waited.contains(&toplevel) {
             return;
         }
@@ -289,14 +293,31 @@ mod tests {
         queue.want(path("a"), Urgency::Ahead);
         let (_, progress) = verified(&queue).unwrap();
         assert_eq!(progress.pace(), Pace::Background);
-        // Another one says nothing about it, nor does somebody who is in no hurry.
-        queue.want(path("b"), Urgency::Waited);
+        // Somebody who is in no hurry says nothing about it.
+        queue.want(path("b"), Urgency::Ahead);
         queue.want(path("a"), Urgency::Ahead);
         assert_eq!(progress.pace(), Pace::Background);
         queue.want(path("a"), Urgency::Waited);
         assert_eq!(progress.pace(), Pace::Full);
         queue.want(path("a"), Urgency::Ahead);
         assert_eq!(progress.pace(), Pace::Full);
+        let _ = queue.done();
+        let (next, progress) = verified(&queue).unwrap();
+        assert_eq!((next, progress.pace()), (path("b"), Pace::Background));
+    }
+
+    /// Else a user who keeps all cores busy could have an activation wait behind what never gets a turn.
+    #[test]
+    fn who_waits_for_another_does_not_wait_behind_a_slow_one() {
+        let queue = Queue::default();
+        queue.want(path("a"), Urgency::Ahead);
+        let (_, progress) = verified(&queue).unwrap();
+        assert_eq!(progress.pace(), Pace::Background);
+        queue.want(path("b"), Urgency::Waited);
+        assert_eq!(progress.pace(), Pace::Full);
+        // It is still nobody's: without its link it is broken off.
+        queue.keep_ahead(|_| false);
+        assert!(progress.is_cancelled());
         let _ = queue.done();
         let (next, progress) = verified(&queue).unwrap();
         assert_eq!((next, progress.pace()), (path("b"), Pace::Full));
