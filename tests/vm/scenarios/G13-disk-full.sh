@@ -13,7 +13,7 @@ guarded() {
   must narwarden log --verify-chain
 }
 fill() {
-  dd if=/dev/zero of=/var/fill bs=1M status=none 2>/dev/null || :
+  fallocate -l "$(df --output=avail -B1M /var | tail -n 1 | tr -d ' ')M" /var/fill
   dd if=/dev/zero of=/var/fill bs=512 oflag=append conv=notrunc status=none 2>/dev/null || :
   sync
 }

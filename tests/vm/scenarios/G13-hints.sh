@@ -7,6 +7,8 @@ guarded() {
   kill_daemon "$pid"
   next_daemon "$pid"
   pid=$(daemon_pid)
+  # So that the daemon has seen it.
+  ln --version >/dev/null
   stop_whole "$pid"
   put_it_there
   kill -CONT "$pid"

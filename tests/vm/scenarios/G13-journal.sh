@@ -2,8 +2,12 @@
 # guests: trixie
 readonly JOURNALD=(systemd-journald.service systemd-journald.socket systemd-journald-dev-log.socket
   systemd-journald-audit.socket)
+stop_journald() {
+  systemctl stop "${JOURNALD[@]}" 2>/dev/null || :
+  not systemctl is-active --quiet systemd-journald || fail "journald is there"
+}
 guarded() {
-  systemctl stop "${JOURNALD[@]}" 2>/dev/null
+  stop_journald
   ! switch_to "$GOOD" test 2>/dev/null || fail "admitted, and it could not be written down"
   ! ran "$GOOD" || fail "it ran"
   ! switch_to "$EVIL" test 2>/dev/null || fail "let through"
@@ -16,6 +20,6 @@ guarded() {
 }
 
 control() {
-  systemctl stop "${JOURNALD[@]}" 2>/dev/null
+  stop_journald
   activated "$EVIL" switch_to "$EVIL" check
 }

@@ -3,8 +3,8 @@
 # control-in: ready
 guarded() {
   local policy=/etc/narwarden/policy.toml
-  { cat $policy; printf '\n[gate]\ndeadline = "1s"\n'; } >/root/policy.toml
-  ln -sfn /root/policy.toml $policy
+  { cat $policy; printf '\n[gate]\ndeadline = "1s"\n'; } >$policy.new
+  mv $policy.new $policy
   must narwarden policy accept --digest "$(sha256sum <$policy | cut -d' ' -f1)"
   wait_for $LONG judged_anew "$BASE"
   lock_database
@@ -22,9 +22,9 @@ judged_anew() { event admitted "NARWARDEN_TOPLEVEL=$1"; }
 control() {
   local attempt
   lock_database
-  switch_to "$GOOD" test &>/dev/null &
+  "$GOOD/bin/switch-to-configuration" test &>/dev/null &
   attempt=$!
-  expect_event verification-started "NARWARDEN_TOPLEVEL=$GOOD"
+  wait_for $LONG waits_for_answer $attempt
   unlock_database
   wait $attempt || fail "refused"
   no_event answered-by-deadline
