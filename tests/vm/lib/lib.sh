@@ -120,6 +120,99 @@ judged() {
   narwarden log -n 200 | grep -F "${name#*-}" | tail -n 1 | grep -qw "$2"
 }
 
+# ask METHOD [PARAMETERS]: what it answers, without the command line in between.
+ask() { printf '{"method":"io.narwarden.%s","parameters":%s}\0' "$1" "${2:-{\}}" | nc -NU /run/narwarden/io.narwarden | tr '\0' '\n'; }
+
+# --- the disk ---
+
+# change_block FILE [CHARACTER]: puts this in place of its first byte, under the file system, which learns nothing of it.
+change_block() {
+  local block
+  sync
+  read -r block _ < <(debugfs -R "blocks $(readlink -f "$1")" /dev/vda 2>/dev/null)
+  printf %s "${2:-X}" | dd of=/dev/vda bs=1 seek=$((block * 4096)) conv=notrunc,fsync status=none
+  forget_pages
+}
+# forget_pages: files are read from the disk again.
+forget_pages() {
+  sync
+  echo 3 >/proc/sys/vm/drop_caches
+}
+
+# --- the daemon, when it is not well. While it stands still a program that it did not see yet waits, with whoever runs
+# --- it: these use what bash has, and what was run before. ---
+
+# kill_daemon [PID]: by SIGKILL. systemd starts another one.
+kill_daemon() {
+  local pid=${1:-$(daemon_pid)}
+  kill -KILL "$pid"
+  wait_for $LONG not test -e "/proc/$pid/exe"
+}
+# next_daemon PID: until another one than that is ready.
+next_daemon() {
+  wait_for $LONG not same "$(daemon_pid)" "$1"
+  wait_for $LONG daemon_ready
+}
+# stop_whole PID: by SIGSTOP, until each of its threads stands still.
+stop_whole() {
+  local until=$((SECONDS + LONG))
+  kill -STOP "$1"
+  until stands_still "$1"; do
+    ((SECONDS < until)) || fail "a thread of $1 goes on"
+  done
+}
+stands_still() {
+  local thread line
+  for thread in "/proc/$1"/task/*; do
+    read -r line <"$thread/stat" || return 1
+    line=${line##*) }
+    [[ ${line:0:1} == T ]] || return 1
+  done
+}
+# waits_for_answer PID: whether the kernel asks about what it opens or runs, and has no answer.
+waits_for_answer() {
+  local what
+  read -r what <"/proc/$1/wchan" || [[ $what ]] || return 1
+  [[ $what == fanotify* ]]
+}
+# has_open PID FILE: whether the process has it open, by whatever name.
+has_open() {
+  local descriptor
+  for descriptor in "/proc/$1"/fd/*; do
+    [[ ! $descriptor -ef $2 ]] || return 0
+  done
+  return 1
+}
+# end_refused PID TOPLEVEL: a process in the background has to fail, and nothing of TOPLEVEL to have been run.
+end_refused() {
+  local code=0
+  wait "$1" || code=$?
+  ((code != 0)) || fail "it was let through"
+  ! ran "$2" || fail "$2 ran"
+}
+# drop_in LINE…: one more file with these lines for the unit, for its section [Service].
+drop_in() {
+  mkdir -p /run/systemd/system/narwardend.service.d
+  printf '%s\n' '[Service]' "$@" >/run/systemd/system/narwardend.service.d/vm.conf
+  systemctl daemon-reload
+}
+# keep_no_descriptors: takes out what holds files shut while no daemon is there.
+keep_no_descriptors() { drop_in FileDescriptorStoreMax=0 FileDescriptorStorePreserve=no "$@"; }
+# lock_database, unlock_database: nobody else can read that of Nix in between.
+lock_database() {
+  rm -f /run/vm/lock /run/vm/locked
+  mkfifo -m 600 /run/vm/lock
+  sqlite3 /nix/var/nix/db/db.sqlite <>/run/vm/lock >/run/vm/lock.log 2>&1 &
+  database_lock=$!
+  printf '%s\n' '.bail on' '.timeout 60000' 'PRAGMA locking_mode = EXCLUSIVE;' 'BEGIN EXCLUSIVE;' \
+    '.shell touch /run/vm/locked' >/run/vm/lock
+  wait_for $LONG test -e /run/vm/locked
+}
+unlock_database() {
+  printf '.quit\n' >/run/vm/lock
+  wait "$database_lock"
+}
+
 # --- the end of a boot; the scenario goes on in another function afterwards ---
 
 # reboot_then FUNCTION: an orderly one.

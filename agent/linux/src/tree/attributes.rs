@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use super::error::Fault;
 
 /// Longest list of names the kernel gives out (`XATTR_LIST_MAX`).
-const LONGEST_LIST: usize = 65_536;
+pub(super) const LONGEST_LIST: usize = 65_536;
 
 /// Whether a walk asks for extended attributes: one more system call per file and directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
