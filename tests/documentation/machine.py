@@ -59,7 +59,7 @@ REBOOT = "#!/bin/sh\nexec systemctl poweroff\n"
 # wait-for TEXT COMMAND…: until the command prints it.
 WAIT_FOR = """\
 #!/usr/bin/env bash
-for _ in {1..1200}; do
+while ((SECONDS < 120)); do
   printed=$("${@:2}" 2>&1) || true
   [[ $printed == *$1* ]] && exit
   sleep 0.1
