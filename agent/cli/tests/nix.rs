@@ -21,7 +21,6 @@ use std::num::NonZeroU64;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use narwarden_core::fingerprint::fingerprint;
 use narwarden_core::narinfo::NarInfo;
@@ -866,10 +865,9 @@ fn a_writer_in_the_middle_of_a_transaction() {
             paths.top
         ),
     );
-    let begin = Instant::now();
+    // The daemon commits nothing before it is dropped: whoever waited for it would give up, and not admit.
     let run = store.verify(&rules, &paths.top);
     assert_eq!(run.code, Some(0), "{run:?}");
-    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
     drop(daemon);
     assert_eq!(store.verify(&rules, &paths.top).code, Some(0), "it was rolled back");
 }

@@ -23,6 +23,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::{fs, thread, time};
 use support::{Run, finish, narwarden};
 use tempfile::TempDir;
@@ -250,7 +251,13 @@ fn a_broken_chain_ends_with_1() {
 fn watch_says_what_changes() {
     let (_directory, path, fake) = start();
     let changer = thread::spawn(move || {
-        thread::sleep(time::Duration::from_millis(500));
+        // At the second look, what was there before has been said.
+        for _ in 0..3000 {
+            if fake.statuses.load(Ordering::SeqCst) >= 2 {
+                break;
+            }
+            thread::sleep(time::Duration::from_millis(10));
+        }
         let mut status = fake::status();
         status.generations[2].standing = i::Standing::Quarantined;
         status.generations.remove(0);
@@ -259,7 +266,7 @@ fn watch_says_what_changes() {
         *fake.status.lock().unwrap() = Some(status);
         fake.later.lock().unwrap().push(fake::verdict(GOOD, i::Answer::Admit));
     });
-    let shown = run(&path, &["watch", "--for", "3s"]);
+    let shown = run(&path, &["watch", "--for", "6s"]);
     changer.join().unwrap();
     assert_eq!(shown.code, Some(0), "{shown:?}");
     let (before, after) = shown.out.split_once("\n\n").unwrap();

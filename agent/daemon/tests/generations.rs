@@ -17,7 +17,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use narwarden_forge::{Forge, Workshop};
 use narwardend::generations::{Bootable, Gap, Kind, Link, LinkProblem, Profile, Scan, scan};
@@ -164,9 +164,7 @@ fn a_thousand_generations() {
     for number in 1..=1000 {
         place.generation(number, &format!("nixos-system-{number}"));
     }
-    let begin = Instant::now();
     let scan = scan(&place.places);
-    assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
     assert_eq!((scan.links.len(), scan.gaps.len()), (1001, 0));
     let numbers: Vec<_> = scan.links.iter().map(|link| link.kind).collect();
     assert!(numbers.is_sorted());

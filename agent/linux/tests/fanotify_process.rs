@@ -18,7 +18,6 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use landlock::{
     ABI, Access as _, AccessFs, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus,
@@ -46,9 +45,7 @@ fn everything_of_one_who_waits() {
         let mut gate = holding(&held);
         opener.start(&held.display().to_string());
         let request = gate.request();
-        let begin = Instant::now();
         let process = Process::of(&request);
-        assert!(begin.elapsed() < Duration::from_secs(1), "the gate waits for this");
         let shell = fs::canonicalize("/bin/sh").unwrap();
         assert_eq!((process.pid(), process.parent()), (request.pid(), Some(opener.pid())));
         assert_eq!((process.uid(), process.tty()), (Some(0), None));

@@ -179,10 +179,9 @@ fn a_journald_that_does_not_read_is_not_waited_for() {
     assert!(error.to_string().contains("does not read"), "{error}");
     assert!(start.elapsed() >= SHORT, "a burst must be ridden out");
     for large in ["m".to_owned(), "m".repeat(1 << 20)] {
-        let start = Instant::now();
+        // Nobody reads: it would never come back if it waited for that.
         let error = journal.send(Priority::Error, &large, &[]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::WouldBlock);
-        assert!(start.elapsed() < SHORT * 20, "waited for {:?}", start.elapsed());
     }
     // What was accepted is all there, and there is room again.
     for number in 0..sent {
@@ -236,11 +235,12 @@ fn lines_of_libraries_have_their_level_and_are_never_waited_for() {
     assert_eq!(decode(&journald.receive().bytes), expected);
     assert!(journald.is_silent());
 
+    // Were each of those that nobody reads ridden out like an event, that would be minutes.
     let start = Instant::now();
     for _ in 0..2000 {
         record(log::Level::Error, format_args!("nobody reads"));
     }
-    assert!(start.elapsed() < Duration::from_secs(5));
+    assert!(start.elapsed() < SHORT * 1000);
 }
 
 /// The receiver that tests compare with is not this crate's.

@@ -21,7 +21,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use narwarden_linux::systemd::{KEPT, Notifier, kept, take_fds, watchdog_interval};
+use narwarden_linux::systemd::{KEPT, Notifier, PATIENCE, kept, take_fds, watchdog_interval};
 use receiver::Receiver;
 use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
 
@@ -98,7 +98,7 @@ fn a_barrier_waits_for_the_manager_and_no_longer() {
     let start = Instant::now();
     let error = notifier.wait_until_handled(Duration::from_millis(50)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut);
-    assert!(start.elapsed() < Duration::from_secs(5));
+    assert!(start.elapsed() >= Duration::from_millis(50));
     drop(manager.receive());
 
     let service = std::thread::spawn(move || {
@@ -125,12 +125,14 @@ fn a_manager_that_is_not_there_or_does_not_read_is_an_error() {
         }
     };
     assert_eq!(error.kind(), ErrorKind::WouldBlock);
+    // Were each of these waited for like `ready` below, that would be twice as long.
     let start = Instant::now();
-    notifier.watchdog().unwrap_err();
-    assert!(start.elapsed() < Duration::from_secs(1), "a watchdog must not wait");
+    for _ in 0..100 {
+        notifier.watchdog().unwrap_err();
+    }
+    assert!(start.elapsed() < PATIENCE * 50, "a watchdog must not wait");
     let error = notifier.ready("").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WouldBlock);
-    assert!(start.elapsed() < Duration::from_secs(20));
     let path = manager.name.clone();
     drop(manager);
     assert_eq!(notifier.ready("").unwrap_err().kind(), ErrorKind::ConnectionRefused);

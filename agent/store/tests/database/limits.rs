@@ -204,7 +204,7 @@ fn stacked(levels: u32, width: u16, more: &str) -> (narwarden_forge::Workshop, S
 fn pages_that_lead_to_each_other_are_given_up() {
     let all = "SELECT * FROM Refs";
     let (flat, toplevel) = stacked(0, 0, all);
-    assert!(read(flat.root(), &toplevel, SHORT * 10).is_ok());
+    assert!(read(flat.root(), &toplevel, WATCHDOG).is_ok());
     // 300¹² rows in some 70 KB.
     let (endless, toplevel) = stacked(12, 300, all);
     assert!(fs::metadata(endless.root().join(FILE)).unwrap().len() < 1 << 20);
