@@ -9,7 +9,7 @@
 //! that needs the path is judged again. No verdict is made here.
 
 mod round;
-mod state;
+pub(crate) mod state;
 
 pub use state::{Last, Round, ScrubState};
 

@@ -19,6 +19,7 @@ use jiff::SignedDuration;
 use narwarden_forge::Rules;
 use narwardend::generations::{Link, scan};
 use narwardend::quarantine::Quarantine;
+use narwardend::scrub::{Round, ScrubState};
 use narwardend::state::admissions::{Admissions, BootId, Key, Outcome, Summary};
 use narwardend::state::atomic;
 use narwardend::state::pinned::{Loaded, Lost, Pinned, PinnedError};
@@ -387,6 +388,18 @@ fn what_a_daemon_without_rules_writes_is_no_sign_of_an_enrolment() {
     judge("");
     fs::write(state(".receipts.head.new"), "half").unwrap();
     assert!(first());
+    // Since when no scrub was done is no sign; one that was begun is, since that takes rules.
+    let mut scrub = ScrubState { since: Some(NOW), ..ScrubState::default() };
+    let write = |scrub: &ScrubState| {
+        atomic::write(&state("scrub.json"), &serde_json::to_vec(scrub).unwrap()).unwrap();
+    };
+    write(&scrub);
+    assert!(first());
+    let (begun, after) = (NOW, String::new());
+    scrub.round = Some(Round { begun, after, paths: 0, total: 0, bytes: 0, drift: 0 });
+    write(&scrub);
+    assert_eq!(sign(&place), state("scrub.json"));
+    fs::remove_file(state("scrub.json")).unwrap();
     // The head of lines that are gone is a sign, and so is whatever cannot be read.
     for (name, other) in
         [("receipts.jsonl", ""), ("receipts.jsonl", "{"), ("admissions.json", "[]")]

@@ -61,8 +61,11 @@ pub struct Last {
     pub drift: u64,
 }
 
+/// Its name in the state directory.
+pub(crate) const FILE: &str = "scrub.json";
+
 fn path(places: &Places) -> PathBuf {
-    places.state.join("scrub.json")
+    places.state.join(FILE)
 }
 
 impl ScrubState {
@@ -104,6 +107,11 @@ impl ScrubState {
                 Err(_) => true,
             },
         }
+    }
+
+    /// Whether a round was begun ever, which takes rules.
+    pub(crate) fn is_of_no_round(&self) -> bool {
+        self.round.is_none() && self.last.is_none()
     }
 
     /// Begins a round, from its beginning.

@@ -45,7 +45,7 @@ fn run(name: &str, file_system: FileSystem, body: impl FnOnce(&mut Host)) {
     let directory = tempfile::tempdir().unwrap();
     // When the first process of the namespace ends, however that may be, all others do.
     let output = Command::new("timeout")
-        .args(["--signal=KILL", "180", "unshare", "--mount", "--propagation=private"])
+        .args(["--signal=KILL", "600", "unshare", "--mount", "--propagation=private"])
         .args(["--pid", "--fork", "--kill-child", "--mount-proc", "--"])
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", name, "--nocapture", "--include-ignored"])

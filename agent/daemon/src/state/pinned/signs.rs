@@ -1,11 +1,12 @@
 //! What there only is on a host that was enrolled once, so that rules that went missing are not taken for rules that
 //! never were.
 //!
-//! A daemon that was never enrolled writes too: the head of receipts that there are none of, and verdicts by no rules
-//! on what somebody tried to run. Those are no sign.
+//! A daemon that was never enrolled writes too: the head of receipts that there are none of, verdicts by no rules
+//! on what somebody tried to run, and since when no scrub was done. Those are no sign.
 
 use super::FILE;
 use crate::places::Places;
+use crate::scrub::state::{self as scrub, ScrubState};
 use crate::state::atomic::peek;
 use crate::state::{StateError, admissions, records, sync_directory};
 use narwarden_core::receipt::{CURRENT, HEAD, Head, LONGEST_HEAD, OLDER};
@@ -73,7 +74,7 @@ fn is_no_sign(path: &Path) -> bool {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return false };
     // Power was lost while it was written.
     let unfinished = |of: &str| name == format!(".{of}.new");
-    if [FILE, HEAD, admissions::FILE].into_iter().any(unfinished) {
+    if [FILE, HEAD, admissions::FILE, scrub::FILE].into_iter().any(unfinished) {
         return true;
     }
     match name {
@@ -82,6 +83,9 @@ fn is_no_sign(path: &Path) -> bool {
         admissions::FILE => peek(path, LONGEST)
             .and_then(|body| serde_json::from_slice::<Vec<Value>>(&body).ok())
             .is_some_and(|all| all.iter().all(|it| names_no_rules(it.get("key")))),
+        scrub::FILE => peek(path, LONGEST)
+            .and_then(|body| serde_json::from_slice::<ScrubState>(&body).ok())
+            .is_some_and(|it| it.is_of_no_round()),
         _ => false,
     }
 }
