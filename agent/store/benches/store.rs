@@ -14,7 +14,10 @@ use narwarden_core::store_path::StorePath;
 use narwarden_core::trust::TrustSet;
 use narwarden_core::verdict::Verdict;
 use narwarden_forge::{Addressing, Forge, NOW, Tree, Workshop, ci};
-use narwarden_store::{Database, Location, Options, Progress, judge, measure};
+use narwarden_linux::boot::Clock;
+use narwarden_store::{
+    Belief, Database, Location, Options, Progress, Seals, Shelf, judge, judge_sealed, measure,
+};
 use std::os::unix::fs::MetadataExt as _;
 
 const SIZES: [usize; 3] = [10, 100, 1_000];
@@ -26,7 +29,7 @@ fn main() {
 }
 
 struct Store {
-    _workshop: Workshop,
+    workshop: Workshop,
     location: Location,
     toplevel: StorePath,
     owner: Owner,
@@ -59,7 +62,7 @@ impl Store {
         let found = forge.root().metadata().unwrap();
         let owner = Owner { uid: found.uid(), gid: found.gid() };
         let toplevel = made.pop().unwrap();
-        Self { location: Location::new(forge.root()), _workshop: workshop, toplevel, owner }
+        Self { location: Location::new(forge.root()), workshop, toplevel, owner }
     }
 
     fn closure(&self) -> Closure {
@@ -106,4 +109,30 @@ fn measuring(bencher: Bencher<'_, '_>, paths: usize) {
     bencher
         .counter(BytesCount::new(bytes))
         .bench_local(|| measure(&store.location, &plan, store.options(), &Progress::default()));
+}
+
+/// Every path sealed, and nothing changed: each file and directory looked at and none read, and the signatures.
+#[divan::bench(args = SIZES)]
+fn seal_walk(bencher: Bencher<'_, '_>, paths: usize) {
+    let (store, rulebook) = (Store::of(paths), rulebook());
+    let closure = store.closure();
+    let plan = Plan::new(&closure, &rulebook, Scope::Closure, Contents::Measured, NOW);
+    let book = store.workshop.root().join("book-of-seals");
+    let open = || {
+        // By then the files are old enough to be sealed.
+        let mut clock = Clock::now().unwrap();
+        clock.wall.seconds += 10;
+        let shelf = Shelf::new(&book);
+        Seals::open(shelf, &store.location, store.owner, Belief::Fitting, clock).unwrap()
+    };
+    let judge = |seals: &Seals| {
+        judge_sealed(&store.location, &plan, store.options(), &Progress::default(), Some(seals))
+    };
+    let seals = open();
+    assert!(matches!(judge(&seals).verdict, Verdict::Admit(_)));
+    assert_eq!(seals.close().sealed, paths as u64);
+    let seals = open();
+    bencher
+        .counter(ItemsCount::new(paths * (FILES + 2)))
+        .bench_local(|| assert_eq!(judge(&seals).effort.sealed_paths, paths as u64));
 }
