@@ -13,10 +13,9 @@ impl PathIndex {
     /// Where the toplevel stands.
     pub const TOPLEVEL: Self = Self(0);
 
-    /// A place in a list of one's own, which is no closure.
-    #[must_use]
-    pub const fn nth(place: u32) -> Self {
-        Self(place)
+    /// The places in a list of one's own, which is no closure.
+    pub fn of_a_list() -> impl Iterator<Item = Self> {
+        (0..).map(Self)
     }
 
     /// The position among the closure's claims.

@@ -142,16 +142,19 @@ mod tests {
         assert_ne!(nonce().unwrap(), nonce().unwrap());
     }
 
-    /// Unless somebody sets the clock meanwhile, which no test here does.
+    /// Unless the clock is set meanwhile, as hosts do to their virtual machines now and then: not hundreds of times.
     #[test]
     fn the_lead_of_the_wall_clock_is_exact() {
-        let first = Clock::now().unwrap();
+        let mut last = Clock::now().unwrap();
+        let mut moved = 0;
         for _ in 0..200 {
             let next = Clock::now().unwrap();
-            assert_eq!(next.lead, first.lead);
-            assert!(next.wall >= first.wall && next.since_boot >= first.since_boot);
+            moved += u32::from(next.lead != last.lead);
+            assert!(next.since_boot >= last.since_boot);
+            last = next;
             std::thread::sleep(Duration::from_micros(100));
         }
+        assert!(moved < 10, "{moved} times");
     }
 
     #[test]

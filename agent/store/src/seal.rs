@@ -338,6 +338,7 @@ impl Seals {
         let holds = self.hold();
         let Self { shelf, binding, book, made, .. } = self;
         let mut made = made.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let bound_to = book.as_ref().map_or_else(|| binding.bytes(), Book::bound_to);
         let mut outcome = Outcome { refuted: made.refuted, ..Outcome::default() };
         if made.writer.is_none() && !made.void.is_empty() && book.is_some() {
             match Writer::begin(shelf.book()) {
@@ -351,7 +352,7 @@ impl Seals {
                 let written = book
                     .as_ref()
                     .map_or(Ok(()), |book| writer.copy(book, |it| !made.void.contains(&it.key)))
-                    .and_then(|()| shelf.put(writer, binding.bytes()));
+                    .and_then(|()| shelf.put(writer, bound_to));
                 if let Err(error) = written {
                     outcome.sealed = 0;
                     made.fail(&shelf, &error);

@@ -88,8 +88,7 @@ impl Scrub {
         tools: &Tools<'_>,
         progress: &Progress,
     ) -> (usize, Vec<Measured>) {
-        let indices = (0..).map(PathIndex::nth);
-        let jobs: Vec<Job<'_>> = indices
+        let jobs: Vec<Job<'_>> = PathIndex::of_a_list()
             .zip(batch)
             .map(|(index, (path, claimed))| Job {
                 index,

@@ -1,5 +1,5 @@
 //! What seals are bound to: this run of the kernel, the file system and directory of the store, a clock that nobody
-//! set since, and to whom the store belongs. Seals of anything else are none.
+//! set since (but for a nudge), and to whom the store belongs. Seals of anything else are none.
 
 use super::NoSeals;
 use narwarden_core::metadata::Owner;
@@ -8,6 +8,33 @@ use narwarden_linux::tree::StoreDirectory;
 
 /// Bytes of a binding.
 pub(super) const BINDING: usize = 16 + 4 * 8 + 16 + 2 * 4;
+
+/// Where the lead of the wall clock stands in a binding.
+const LEAD: std::ops::Range<usize> = 48..64;
+
+/// Nanoseconds by which the wall clock may have been moved: hosts nudge the clocks of their virtual machines. Nothing is
+/// sealed that is younger than two seconds, and one nudge may have come before the sealing and one after it, so that
+/// no later change gets an older stamp.
+const NUDGE: u128 = 500_000_000;
+
+/// Whether what was bound to `made` holds where `now` would be bound to: all is the same, but that the clock may have
+/// been nudged.
+pub(super) fn agree(made: &[u8; BINDING], now: &[u8; BINDING]) -> bool {
+    let lead = |all: &[u8; BINDING]| {
+        all.get(LEAD).and_then(|bytes| bytes.try_into().ok()).map(i128::from_le_bytes)
+    };
+    let others = |all: &[u8; BINDING]| {
+        let mut all = *all;
+        all.get_mut(LEAD).into_iter().for_each(|bytes| bytes.fill(0));
+        all
+    };
+    let nudged = lead(made).zip(lead(now)).is_some_and(|(made, now)| nudged(made, now));
+    nudged && others(made) == others(now)
+}
+
+fn nudged(one: i128, other: i128) -> bool {
+    one.abs_diff(other) < NUDGE
+}
 
 /// What seals are bound to, and what they are held against.
 #[derive(Debug)]
@@ -48,8 +75,8 @@ impl Binding {
         &self.bytes
     }
 
-    /// Whether the clock still goes on as it did.
+    /// Whether the clock still goes on as it did, but for a nudge.
     pub(super) fn holds(&self) -> bool {
-        Clock::now().is_ok_and(|clock| clock.lead == self.lead)
+        Clock::now().is_ok_and(|clock| nudged(clock.lead, self.lead))
     }
 }

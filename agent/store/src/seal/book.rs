@@ -11,7 +11,7 @@
 //! hash part of the store path, `made` the second since boot in which the tree was measured, and the token a
 //! number that is kept elsewhere too: without it there, the book counts for nothing.
 
-use super::binding::BINDING;
+use super::binding::{BINDING, agree};
 use super::bytes::Bytes;
 use std::fs::File;
 use std::io;
@@ -67,6 +67,7 @@ pub(super) enum Found {
 #[derive(Debug)]
 pub(super) struct Book {
     file: File,
+    bound_to: [u8; BINDING],
     index: Vec<Entry>,
 }
 
@@ -125,7 +126,7 @@ impl Book {
         if checksum_of(covered, &index).as_slice() != checksum {
             return None;
         }
-        if version != VERSION || bound_to != *binding || marked != *token {
+        if version != VERSION || !agree(&bound_to, binding) || marked != *token {
             return Some(Found::Nothing);
         }
         let mut entries = Vec::with_capacity(count);
@@ -140,7 +141,12 @@ impl Book {
             }
             entries.push(entry);
         }
-        Some(Found::Book(Self { file, index: entries }))
+        Some(Found::Book(Self { file, bound_to, index: entries }))
+    }
+
+    /// What it is bound to. What follows it is bound to the same, or many nudges would add up.
+    pub(super) fn bound_to(&self) -> &[u8; BINDING] {
+        &self.bound_to
     }
 
     pub(super) fn index(&self) -> &[Entry] {

@@ -29,7 +29,15 @@ fn seals_end_with_the_clock_they_were_made_by_and_with_their_time() {
     again();
     assert_eq!(at(&bench, |clock| clock.since_boot = 0), 0, "made later than now");
     again();
-    assert_eq!(at(&bench, |clock| clock.lead += 1), 0, "the clock was set");
+    const SECOND: i128 = 1_000_000_000;
+    for nudge in [SECOND / 4, -SECOND / 4] {
+        assert_eq!(at(&bench, |clock| clock.lead += nudge), all, "the clock was nudged");
+        again();
+    }
+    for step in [SECOND, -SECOND] {
+        assert_eq!(at(&bench, |clock| clock.lead += step), 0, "the clock was set");
+        again();
+    }
     again();
     assert_eq!(at(&bench, |_| {}), all);
 }
@@ -39,7 +47,7 @@ fn seals_end_with_the_clock_they_were_made_by_and_with_their_time() {
 fn d20_a_clock_that_is_set_meanwhile_seals_nothing() {
     let Some(bench) = bench() else { return };
     let mut clock = later(10);
-    clock.lead -= 1;
+    clock.lead -= 1_000_000_000;
     let came = bench.judge_by(bench.open(Belief::Fitting, clock).unwrap());
     assert!(came.admitted);
     assert_eq!(came.outcome.sealed, 0);
