@@ -243,7 +243,7 @@ fuzz_target!(|tables: Tables| {
         Err(DatabaseError::Contradiction { .. }) => return,
         Err(error) => panic!("{error}"),
     };
-    let options = Options { threads: NonZeroUsize::MIN, owner: *owner };
+    let options = Options { threads: NonZeroUsize::MIN, owner: *owner, ..Options::default() };
     for scope in [Scope::Closure, Scope::Path(PathIndex::TOPLEVEL)] {
         for contents in [Contents::Measured, Contents::Claimed] {
             let plan = Plan::new(&closure, rulebook, scope, contents, Default::default());
