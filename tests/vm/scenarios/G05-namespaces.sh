@@ -1,4 +1,4 @@
-# From a mount namespace, a chroot, a container; mounted over what is admitted, so that the path says good.
+# From a mount namespace, a chroot; mounted over what is admitted, so that the path says good.
 # guests: trixie
 
 # elsewhere HOW: `refused` or `activated`.

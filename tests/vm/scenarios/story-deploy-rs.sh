@@ -1,4 +1,4 @@
-# deploy-rs: a profile of a wrapper; when that fails, the generation before is activated again.
+# deploy-rs: a profile that leads to a wrapper; where that is refused, the one before is there again, and runs.
 # guests: trixie
 
 activate_profile() { (cd /tmp && PROFILE=$SYSTEM $SYSTEM/deploy-rs-activate); }
