@@ -1,12 +1,13 @@
 //! `bench-floors WHAT …`: what this machine can do at best, for `bench/run` to hold the warden against.
 //!
 //! - `read DIR THREADS`: walks the store below DIR, stats and reads every file, computes nothing
-//! - `stat DIR THREADS`: the same without opening files
+//! - `list DIR FILE`: writes the names of everything below DIR into FILE, for:
+//! - `stat DIR THREADS FILE`: asks for the metadata of each of them by name, and lists nothing
 //! - `disk DIR THREADS`: reads its largest files past the page cache (`O_DIRECT`), 1 MiB at a time
 //! - `hash`: every kernel of this processor, on one core and on all
 //! - `sign`: checks signatures
 //!
-//! The first two print what they saw; the time they took is for the caller to measure. The others print rates: of the
+//! The first three print what they saw; the time they took is for the caller to measure. The others print rates: of the
 //! disk by the clock, the others by processor time.
 
 use narwarden_core::signature::{PublicKey, Signature};
@@ -16,7 +17,7 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, openat, statat};
 use rustix::io::read;
 use rustix::time::{ClockId, clock_gettime};
 use std::error::Error;
-use std::ffi::OsStr;
+use std::ffi::{CStr, OsStr};
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -34,12 +35,6 @@ const FOR_DISK: u64 = 6 << 30;
 const LONG_ENOUGH: Duration = Duration::from_millis(100);
 const TRIES: usize = 5;
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Depth {
-    Stat,
-    Read,
-}
-
 /// Directories that nobody has taken yet, and how many were not finished.
 struct Queue {
     directories: Mutex<Vec<PathBuf>>,
@@ -53,7 +48,7 @@ struct Seen {
     blocks: AtomicU64,
 }
 
-fn walk(root: &Path, threads: usize, depth: Depth) -> Result<String> {
+fn walk(root: &Path, threads: usize) -> Result<String> {
     let queue =
         Queue { directories: Mutex::new(vec![root.to_owned()]), unfinished: AtomicUsize::new(1) };
     let seen = Seen::default();
@@ -63,7 +58,7 @@ fn walk(root: &Path, threads: usize, depth: Depth) -> Result<String> {
             let taken = queue.directories.lock().unwrap_or_else(PoisonError::into_inner).pop();
             match taken {
                 Some(directory) => {
-                    visit(&directory, depth, &queue, &seen, &mut buffer)?;
+                    visit(&directory, &queue, &seen, &mut buffer)?;
                     queue.unfinished.fetch_sub(1, Ordering::Release);
                 }
                 None => std::thread::sleep(Duration::from_micros(50)),
@@ -83,13 +78,7 @@ fn walk(root: &Path, threads: usize, depth: Depth) -> Result<String> {
     Ok(format!(r#"{{"nodes": {nodes}, "bytes": {bytes}, "disk_bytes": {}}}"#, blocks * 512))
 }
 
-fn visit(
-    at: &Path,
-    depth: Depth,
-    queue: &Queue,
-    seen: &Seen,
-    buffer: &mut [u8],
-) -> rustix::io::Result<()> {
+fn visit(at: &Path, queue: &Queue, seen: &Seen, buffer: &mut [u8]) -> rustix::io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let directory = openat(CWD, at, flags, Mode::empty())?;
     for entry in Dir::read_from(&directory)? {
@@ -106,7 +95,7 @@ fn visit(
             queue.unfinished.fetch_add(1, Ordering::AcqRel);
             let below = at.join(OsStr::from_bytes(name.to_bytes()));
             queue.directories.lock().unwrap_or_else(PoisonError::into_inner).push(below);
-        } else if kind == FileType::RegularFile && depth == Depth::Read {
+        } else if kind == FileType::RegularFile {
             let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let file = openat(&directory, name, flags, Mode::empty())?;
             loop {
@@ -118,6 +107,55 @@ fn visit(
         }
     }
     Ok(())
+}
+
+/// Writes what is below `root`, each name with a NUL behind it.
+fn list(root: &Path, into: &Path) -> Result<String> {
+    let (mut names, mut open) = (Vec::new(), vec![root.to_owned()]);
+    while let Some(directory) = open.pop() {
+        for entry in std::fs::read_dir(directory)? {
+            let entry = entry?;
+            let path = entry.path();
+            names.extend_from_slice(path.strip_prefix(root)?.as_os_str().as_bytes());
+            names.push(0);
+            if entry.file_type()?.is_dir() {
+                open.push(path);
+            }
+        }
+    }
+    std::fs::write(into, &names)?;
+    Ok(format!(r#"{{"bytes": {}}}"#, names.len()))
+}
+
+/// How many names a thread takes at a time.
+const NAMES: usize = 512;
+
+fn stat(root: &Path, threads: usize, names: &Path) -> Result<String> {
+    let names = std::fs::read(names)?;
+    let names: Vec<&CStr> = names
+        .split_inclusive(|&byte| byte == 0)
+        .map(CStr::from_bytes_with_nul)
+        .collect::<std::result::Result<_, _>>()?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = openat(CWD, root, flags, Mode::empty())?;
+    let chunks: Vec<_> = names.chunks(NAMES).collect();
+    let next = AtomicUsize::new(0);
+    let work = || -> rustix::io::Result<()> {
+        while let Some(chunk) = chunks.get(next.fetch_add(1, Ordering::Relaxed)) {
+            for name in *chunk {
+                std::hint::black_box(statat(&root, *name, AtFlags::SYMLINK_NOFOLLOW)?);
+            }
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| -> Result<()> {
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        for thread in running {
+            thread.join().map_err(|_| "a thread panicked")??;
+        }
+        Ok(())
+    })?;
+    Ok(format!(r#"{{"nodes": {}}}"#, names.len()))
 }
 
 /// Regular files of at least a megabyte, largest first.
@@ -248,12 +286,15 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let answer = match arguments.as_slice() {
-        ["read", root, threads] => walk(Path::new(root), threads.parse()?, Depth::Read)?,
-        ["stat", root, threads] => walk(Path::new(root), threads.parse()?, Depth::Stat)?,
+        ["read", root, threads] => walk(Path::new(root), threads.parse()?)?,
+        ["list", root, into] => list(Path::new(root), Path::new(into))?,
+        ["stat", root, threads, names] => {
+            stat(Path::new(root), threads.parse()?, Path::new(names))?
+        }
         ["disk", root, threads] => disk(Path::new(root), threads.parse()?)?,
         ["hash"] => hash()?,
         ["sign"] => sign()?,
-        _ => return Err("usage: bench-floors read|stat|disk DIR THREADS, or hash, or sign".into()),
+        _ => return Err("usage: bench-floors read|disk DIR THREADS; list DIR FILE; stat DIR THREADS FILE; hash; sign".into()),
     };
     Ok(writeln!(std::io::stdout(), "{answer}")?)
 }

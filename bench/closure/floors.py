@@ -3,6 +3,7 @@
 import json
 import os
 import statistics
+import tempfile
 
 from . import machine
 from .rows import COLD, WARM
@@ -25,12 +26,12 @@ class Floors:
             raise RuntimeError(f"bench-floors {arguments[0]}: {run.err.strip()}")
         return run, json.loads(run.out)
 
-    def walked(self, what, tries, threads, cold=False):
+    def walked(self, what, tries, threads, *also, cold=False):
         runs = []
         for _ in range(tries + (not cold)):
             if cold:
                 machine.drop_caches()
-            run, seen = self.asked(what, self.store, threads)
+            run, seen = self.asked(what, self.store, threads, *also)
             runs.append(run)
         # The first warm one made it warm.
         runs = runs if cold else runs[1:]
@@ -38,17 +39,22 @@ class Floors:
         return {"wall": median("wall"), "cpu": median("cpu"), "runs": len(runs), **seen}
 
     def measure(self, tries=TRIES, cold=True):
+        with tempfile.NamedTemporaryFile() as names:
+            self.asked("list", self.store, names.name)
+            return self.measured(tries, cold, names.name)
+
+    def measured(self, tries, cold, names):
         """The rates and walks. Few runs: the median of what disturbs least is near the best."""
         self.say("floors: hashing, signatures, walking, reading")
         found = {
             "hash": self.asked("hash")[1],
             "signature": self.asked("sign")[1]["seconds"],
             "read": self.walked("read", tries, machine.cores()),
-            "stat": self.walked("stat", tries, machine.cores()),
+            "stat": self.walked("stat", tries, machine.cores(), names),
         }
         if cold:
             self.say("floors: the disk")
-            found["stat_cold"] = self.walked("stat", 2, COLD_THREADS, cold=True)
+            found["stat_cold"] = self.walked("stat", 2, COLD_THREADS, names, cold=True)
             rates = [self.asked("disk", self.store, DISK_THREADS)[1]["bytes_per_second"] for _ in range(2)]
             found["disk"] = max(rates)
         return found

@@ -146,12 +146,12 @@ class Page:
                  for name, it in found["hash"].items()]
         out = table(["", "streams", "one core", "all cores"], lines)
         parts = [f"one signature {found['signature'] * 1e6:.1f} us",
-                 f"walking and `stat` of {found['stat']['nodes']:,} nodes {seconds(found['stat']['wall'])} "
+                 f"`stat` of {found['stat']['nodes']:,} nodes {seconds(found['stat']['wall'])} "
                  f"({seconds(found['stat']['cpu'])} of processor time)",
                  f"walking and reading {found['read']['bytes'] / 1e9:.2f} GB {seconds(found['read']['wall'])} "
                  f"({seconds(found['read']['cpu'])})"]
         if "disk" in found:
-            parts += [f"the same walk from a cold cache {seconds(found['stat_cold']['wall'])}",
+            parts += [f"`stat` from a cold cache with {floors.COLD_THREADS} threads {seconds(found['stat_cold']['wall'])}",
                       f"the disk {found['disk'] / 1e6:,.0f} MB/s (`O_DIRECT`, {floors.DISK_THREADS} threads)"]
         return [*out, "Also: " + "; ".join(parts) + ".", ""]
 

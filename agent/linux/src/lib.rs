@@ -3,6 +3,7 @@
 //!
 //! - [`tree`]: the walk over one file, directory or symbolic link below a held directory
 //! - [`prefetch`]: has the disk read ahead of walks what is not in memory
+//! - [`disk`]: how much the calling thread had to wait for
 //! - [`priority`]: gives way to whatever is more urgent
 //! - [`metadata`]: what statx(2) tells of an open file
 //! - [`trusted_file`]: files an operator writes, refused if someone else could have written them
@@ -24,6 +25,7 @@
 pub mod boot;
 pub mod clock;
 mod datagram;
+pub mod disk;
 pub mod elf;
 pub mod fanotify;
 pub mod file_id;

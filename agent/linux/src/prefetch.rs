@@ -14,7 +14,7 @@ use std::io::IoSliceMut;
 use std::ops::ControlFlow;
 
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Advice, Mode, OFlags, RawDir, ResolveFlags, fadvise, openat2};
+use rustix::fs::{Advice, Mode, OFlags, RawDir, ResolveFlags, fadvise, openat2, readlinkat_raw};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 use crate::metadata::{FileKind, Metadata};
@@ -95,6 +95,14 @@ enum Listed {
 /// A name in a directory, with the number of its inode.
 type Entry = (u64, Vec<u8>);
 
+/// What a directory was seen to hold.
+#[derive(Default)]
+struct Names {
+    files: Vec<Entry>,
+    directories: Vec<Entry>,
+    links: Vec<Entry>,
+}
+
 impl Tree<'_> {
     /// Asks for the files of a directory, and puts off the directories in it.
     fn visit(
@@ -110,10 +118,15 @@ impl Tree<'_> {
                 Listed::Not => self.root(place),
             };
         };
-        let (mut files, mut directories) = self.list(&directory);
+        let Names { mut files, mut directories, mut links } = self.list(&directory);
         files.sort_unstable();
         for (_, name) in &files {
             self.file(directory.as_fd(), name)?;
+        }
+        links.sort_unstable();
+        for (_, name) in &links {
+            (self.go_on)(0)?;
+            read_link(&directory, name);
         }
         // The walk goes by name, and the last that is put off is the next to be visited.
         directories.sort_unstable_by(|(_, one), (_, other)| other.cmp(one));
@@ -123,19 +136,20 @@ impl Tree<'_> {
         ControlFlow::Continue(())
     }
 
-    /// The files and the directories in a directory.
-    fn list(&mut self, directory: &OwnedFd) -> (Vec<Entry>, Vec<Entry>) {
-        let (mut files, mut directories) = (Vec::new(), Vec::new());
+    /// What is in a directory.
+    fn list(&mut self, directory: &OwnedFd) -> Names {
+        let mut names = Names::default();
+        let mut left = MOST_NAMES;
         self.scratch.clear();
         self.scratch.reserve(32 << 10);
         let mut listing = RawDir::new(directory, self.scratch.spare_capacity_mut());
         while let Some(Ok(entry)) = listing.next() {
             let name = entry.file_name().to_bytes();
             let list = match FileKind::from(entry.file_type()) {
-                FileKind::Regular => &mut files,
-                FileKind::Directory if !matches!(name, b"." | b"..") => &mut directories,
+                FileKind::Regular => &mut names.files,
+                FileKind::Directory if !matches!(name, b"." | b"..") => &mut names.directories,
+                FileKind::Symlink => &mut names.links,
                 FileKind::Directory
-                | FileKind::Symlink
                 | FileKind::Fifo
                 | FileKind::Socket
                 | FileKind::BlockDevice
@@ -143,11 +157,12 @@ impl Tree<'_> {
                 | FileKind::Unknown => continue,
             };
             list.push((entry.ino(), name.to_vec()));
-            if files.len() + directories.len() >= MOST_NAMES {
+            left -= 1;
+            if left == 0 {
                 break;
             }
         }
-        (files, directories)
+        names
     }
 
     /// The root of a tree is in no listing that says what it is: to open a device or a FIFO does something already.
@@ -182,6 +197,14 @@ impl Tree<'_> {
         will_need(&file, 0, size.min(BEGINNING));
         ControlFlow::Continue(())
     }
+}
+
+/// Reads a link: one of more than 59 bytes, as all are that lead into a store, has a block of its own, and there is no
+/// advice for links.
+fn read_link(parent: impl AsFd, name: &[u8]) {
+    let mut target = [std::mem::MaybeUninit::uninit(); 256];
+    // What it says is of no interest here.
+    let _ = readlinkat_raw(parent, name, &mut target[..]);
 }
 
 fn open(parent: impl AsFd, name: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {

@@ -20,6 +20,7 @@ mod binding;
 mod book;
 mod bytes;
 mod check;
+mod crew;
 mod observe;
 mod record;
 mod shelf;
@@ -47,7 +48,6 @@ use narwarden_linux::tree::StoreDirectory;
 use record::{Names, Record};
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use thiserror::Error;
 use write::{Room, Writer};
@@ -181,42 +181,21 @@ impl Seals {
         }
         // The largest tree does not begin when all others are done.
         known.sort_by_key(|(_, entry)| std::cmp::Reverse(entry.nodes));
-        let next = AtomicUsize::new(0);
-        let work = || {
-            let (mut done, mut buffer) = (Vec::new(), Vec::new());
-            while let Some((job, entry)) = known.get(next.fetch_add(1, Ordering::Relaxed)) {
-                if progress.is_cancelled() {
-                    break;
-                }
-                if let Some(evidence) = self.fitting(book, job, entry, &mut buffer) {
-                    progress.sealed(evidence.nar_size.get());
-                    done.push((job.index, Measured::Bytes(evidence)));
-                }
-            }
-            done
-        };
-        let answers: BTreeMap<PathIndex, Measured> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (1..threads.get().min(known.len()))
-                .filter_map(|_| std::thread::Builder::new().spawn_scoped(scope, work).ok())
-                .collect();
-            let mut answers = work();
-            // What a thread that panicked had found is lost, and measured instead.
-            answers.extend(threads.into_iter().filter_map(|it| it.join().ok()).flatten());
-            answers.into_iter().collect()
+        let answers = crew::ask(known.len(), threads, |place| {
+            let (job, entry) = known.get(place).filter(|_| !progress.is_cancelled())?;
+            let evidence = self.fitting(book, job, entry)?;
+            progress.sealed(evidence.nar_size.get());
+            Some((job.index, Measured::Bytes(evidence)))
         });
+        let answers: BTreeMap<PathIndex, Measured> = answers.into_iter().collect();
         let unfit = known.into_iter().map(|(job, _)| job);
         rest.extend(unfit.filter(|job| !answers.contains_key(&job.index)));
         (answers, rest)
     }
 
-    fn fitting(
-        &self,
-        book: &Book,
-        job: &Job<'_>,
-        entry: &Entry,
-        buffer: &mut Vec<u8>,
-    ) -> Option<Evidence> {
-        let record = book.record(entry, buffer).and_then(Record::read);
+    fn fitting(&self, book: &Book, job: &Job<'_>, entry: &Entry) -> Option<Evidence> {
+        let mut buffer = Vec::new();
+        let record = book.record(entry, &mut buffer).and_then(Record::read);
         let Some(record) = record.filter(|it| it.base_name == job.path.base_name()) else {
             let trouble = format!("a seal in {:?} is damaged: {}", self.shelf.book(), job.path);
             let mut made = self.made();

@@ -20,12 +20,12 @@ const SAMPLES: usize = 32;
 /// It pays where at least one in so many is not in memory.
 const ONE_IN: usize = 8;
 /// How far ahead of those who hash, in bytes, unless memory is small.
-const DISTANCE: u64 = 256 << 20;
+const DISTANCE: u64 = 512 << 20;
 /// Of the memory that is available, no more than one part in so many.
 const SHARE: u64 = 16;
 /// Within one path, one part of the distance in so many.
 const WITHIN: u64 = 4;
-const PAUSE: Duration = Duration::from_millis(1);
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Says that all is measured, also when it is left by a panic.
 #[derive(Debug)]
