@@ -181,9 +181,9 @@ impl Seals {
         }
         // The largest tree does not begin when all others are done.
         known.sort_by_key(|(_, entry)| std::cmp::Reverse(entry.nodes));
-        let answers = crew::ask(known.len(), threads, |place| {
+        let answers = crew::ask(known.len(), threads, |place, buffer| {
             let (job, entry) = known.get(place).filter(|_| !progress.is_cancelled())?;
-            let evidence = self.fitting(book, job, entry)?;
+            let evidence = self.fitting(book, job, entry, buffer)?;
             progress.sealed(evidence.nar_size.get());
             Some((job.index, Measured::Bytes(evidence)))
         });
@@ -193,9 +193,14 @@ impl Seals {
         (answers, rest)
     }
 
-    fn fitting(&self, book: &Book, job: &Job<'_>, entry: &Entry) -> Option<Evidence> {
-        let mut buffer = Vec::new();
-        let record = book.record(entry, &mut buffer).and_then(Record::read);
+    fn fitting(
+        &self,
+        book: &Book,
+        job: &Job<'_>,
+        entry: &Entry,
+        buffer: &mut Vec<u8>,
+    ) -> Option<Evidence> {
+        let record = book.record(entry, buffer).and_then(Record::read);
         let Some(record) = record.filter(|it| it.base_name == job.path.base_name()) else {
             let trouble = format!("a seal in {:?} is damaged: {}", self.shelf.book(), job.path);
             let mut made = self.made();

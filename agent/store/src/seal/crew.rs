@@ -12,13 +12,14 @@ const WAITING: usize = 16;
 /// A thread that had so many bytes read waits for a disk more than for the others.
 const WAITS: u64 = 64 << 10;
 
-/// Asks `each` for every place below `count`, from several threads, and returns what it answered, in no order.
+/// Asks `each` for every place below `count`, from several threads, and returns what it answered, in no order. It is
+/// given a buffer that the thread keeps.
 ///
 /// What a thread that panics had been asked for is missing.
 pub(super) fn ask<T: Send>(
     count: usize,
     threads: NonZeroUsize,
-    each: impl Fn(usize) -> Option<T> + Sync,
+    each: impl Fn(usize, &mut Vec<u8>) -> Option<T> + Sync,
 ) -> Vec<T> {
     let crew = Crew {
         each,
@@ -43,7 +44,7 @@ struct Crew<F, T> {
     answers: Mutex<Vec<T>>,
 }
 
-impl<T: Send, F: Fn(usize) -> Option<T> + Sync> Crew<F, T> {
+impl<T: Send, F: Fn(usize, &mut Vec<u8>) -> Option<T> + Sync> Crew<F, T> {
     fn add<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, threads: usize) {
         for _ in 0..threads {
             let work = move || drop(catch_unwind(AssertUnwindSafe(|| self.work(scope))));
@@ -53,13 +54,13 @@ impl<T: Send, F: Fn(usize) -> Option<T> + Sync> Crew<F, T> {
     }
 
     fn work<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
-        let before = read_by_this_thread();
+        let (before, mut buffer) = (read_by_this_thread(), Vec::new());
         loop {
             let place = self.next.fetch_add(1, Ordering::Relaxed);
             if place >= self.count {
                 return;
             }
-            if let Some(answer) = (self.each)(place) {
+            if let Some(answer) = (self.each)(place, &mut buffer) {
                 self.answers.lock().unwrap_or_else(PoisonError::into_inner).push(answer);
             }
             if read_by_this_thread().saturating_sub(before) >= WAITS
@@ -81,7 +82,7 @@ mod tests {
         for threads in [1, 2, 16, 40] {
             for count in [0, 1, 7, 500] {
                 let asked = AtomicUsize::new(0);
-                let each = |place| {
+                let each = |place, _: &mut Vec<u8>| {
                     asked.fetch_add(1, Ordering::Relaxed);
                     Some(place)
                 };
@@ -97,7 +98,7 @@ mod tests {
         let here = std::thread::current().id();
         let failed = AtomicUsize::new(0);
         let begun = std::sync::Barrier::new(2);
-        let each = |place: usize| {
+        let each = |place: usize, _: &mut Vec<u8>| {
             if place < 2 {
                 begun.wait();
             }
