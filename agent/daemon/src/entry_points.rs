@@ -49,6 +49,10 @@ const MOST_SPECIALISATIONS: usize = 256;
 /// How many are looked at all the same, so that the rest of them is shut too.
 const MOST_LOOKED_AT: usize = 1 << 14;
 
+/// How many names a file has that no other store path shares: its own, and the one that `nix store optimise` gives it
+/// in `.links`.
+pub const UNSHARED: u64 = 2;
+
 /// What a store path is to the gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {

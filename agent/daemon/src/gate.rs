@@ -19,7 +19,7 @@ mod subject;
 
 pub use attempt::{Action, Attempt};
 pub use pause::Pause;
-pub use scans::{Loss, Scans};
+pub use scans::{Loss, Noted, Scans};
 pub use settings::Settings;
 pub use stats::{Snapshot, Stats};
 
@@ -41,6 +41,10 @@ use std::time::{Duration, Instant};
 pub enum Ask {
     /// Look whether this store path is a toplevel, and make its entry points known: somebody waits.
     Look(StorePath),
+    /// Look whether the running system has this file too: somebody who called it by another name waits.
+    Shared(Identity),
+    /// Files of the store were made one.
+    Relinked,
     /// Decide about this toplevel now: somebody waits.
     Decide(StorePath),
     /// Read the profile links again.

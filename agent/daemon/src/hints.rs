@@ -1,6 +1,6 @@
 //! Hints that something moved: in the profiles, in the store. Nothing rests on them; a timer asks too. And the clock.
 
-use crate::gate::{Ask, Scans};
+use crate::gate::{Ask, Noted, Scans};
 use crate::places::Places;
 use narwarden_core::store_path::StorePath;
 use narwarden_linux::clock::{ClockChange, ClockWatch};
@@ -31,6 +31,12 @@ pub fn watch(
         let mut links = lost;
         for path in &event.paths {
             match path.strip_prefix(&below) {
+                Ok(name) if is_relink(name) => {
+                    if scans.relinked() == Noted::Now {
+                        // Where the queue is full, whoever works it off sees that it was noted.
+                        let _ = asks.try_send(Ask::Relinked);
+                    }
+                }
                 Ok(name) => {
                     if let Some(path) = named(name)
                         && asks.try_send(Ask::Appeared(path)).is_err()
@@ -81,6 +87,11 @@ fn change(kind: &EventKind) -> Option<Change> {
 fn named(name: &Path) -> Option<StorePath> {
     let name = name.to_str()?;
     StorePath::from_base_name(name.strip_suffix(".lock").unwrap_or(name)).ok()
+}
+
+/// The names under which Nix puts a file in the place of another of the same contents (nix `optimise-store.cc`).
+fn is_relink(name: &Path) -> bool {
+    name.to_str().is_some_and(|name| name.starts_with(".tmp-link-"))
 }
 
 /// Tells each time that the wall clock is set, for as long as it can be watched.

@@ -53,6 +53,8 @@ struct Inner {
     flaws: HashMap<StorePath, Arc<str>>,
     /// What store paths turned out to be, and the number of the look that found it.
     looked: HashMap<StorePath, (Looked, u64)>,
+    /// Files of which it was found out whether the running system has them, and the number of that look.
+    sharing: HashMap<Identity, u64>,
     looks: u64,
     obstacle: Option<Obstacle>,
 }
@@ -153,6 +155,28 @@ impl Table {
         }
         // The toplevel stays known, with no file that it owns.
         inner.owned.entry(toplevel.clone()).or_default().remove(&file);
+    }
+
+    /// The file is one of the running system's too: it activates where the path says so, and no more.
+    pub fn mean_by_path(&self, file: Identity) {
+        if let Some(role) = self.lock().files.get_mut(&file) {
+            role.meant.append(&mut role.owners);
+        }
+    }
+
+    /// Notes that the look `number` found out whether the running system has the file.
+    pub fn looked_who_shares(&self, file: Identity, number: u64) {
+        let mut inner = self.lock();
+        if inner.sharing.len() >= MOST_LOOKED {
+            inner.sharing.clear();
+        }
+        inner.sharing.insert(file, number);
+    }
+
+    /// Whether somebody found that out after `number` was given out.
+    #[must_use]
+    pub fn looked_who_shares_since(&self, file: Identity, number: u64) -> bool {
+        self.lock().sharing.get(&file).is_some_and(|at| *at > number)
     }
 
     /// Notes that entry points of `toplevel` lie in other store paths.

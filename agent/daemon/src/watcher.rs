@@ -13,6 +13,8 @@ pub use links::Memory;
 pub use marks::Marks;
 pub use vital::Vital;
 
+use vital::Doubt;
+
 use crate::audit::{Announce, Notice};
 use crate::engine::{Queue, Urgency};
 use crate::gate::{Ask, Loss, Scans, Settings};
@@ -66,19 +68,25 @@ pub struct Watcher {
     pub memory: Mutex<Memory>,
 }
 
+/// Between two looks at what was made one, and how much longer than a look that is at least.
+const RELINKED: Duration = Duration::from_secs(1);
+const RESTS: u32 = 4;
+
 impl Watcher {
     /// Watches until nobody is left to ask.
     pub fn run(&self, asks: &Receiver<Ask>) {
         self.recover();
         self.scan();
         let mut looked_around = Instant::now();
+        let mut relinked = Relinked::default();
         let mut whole = self.look_at_the_store(asks);
         loop {
             if whole == Coverage::Whole {
                 self.scans.all_is_known();
             }
             self.marks.ring();
-            match asks.recv_timeout(TICK) {
+            let patience = if self.scans.are_relinked() { relinked.pause() } else { TICK };
+            match asks.recv_timeout(patience) {
                 Ok(first) => self.answer(std::iter::once(first).chain(asks.try_iter().take(1024))),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -86,6 +94,7 @@ impl Watcher {
             let lost = self.scans.take_loss();
             if looked_around.elapsed() >= TICK || lost == Loss::Some {
                 looked_around = Instant::now();
+                self.doubt(Doubt::Everything);
                 self.scan();
                 if whole == Coverage::Part || lost == Loss::Some {
                     whole = self.look_at_the_store(asks);
@@ -93,6 +102,12 @@ impl Watcher {
                     // Files may have been replaced by others of the same contents, as `nix store optimise` does.
                     let _ = self.look_at_all(self.table.known_toplevels().into_iter(), asks);
                 }
+            } else if self.scans.are_relinked() && relinked.pause().is_zero() {
+                self.scans.forget_relinked();
+                relinked.look(|| {
+                    self.doubt(Doubt::Essential);
+                    let _ = self.look_at_all(self.table.known_toplevels().into_iter(), asks);
+                });
             }
         }
     }
@@ -116,6 +131,9 @@ impl Watcher {
                 Ask::Appeared(path) => {
                     self.look(&path);
                 }
+                Ask::Shared(file) => self.look_who_shares(file),
+                // It is noted, and the loop sees to it.
+                Ask::Relinked => {}
                 Ask::Decide(path) => self.queue.want(path, Urgency::Waited),
                 Ask::Settled(path) => {
                     self.look(&path);
@@ -173,6 +191,27 @@ impl Watcher {
             }
         }
         coverage
+    }
+}
+
+/// Looks at what may have become one file with something of the running system: soon, and not all the time, since
+/// anybody may have a store optimised.
+#[derive(Debug, Default)]
+struct Relinked {
+    not_before: Option<Instant>,
+}
+
+impl Relinked {
+    /// How long to wait for the next look.
+    fn pause(&self) -> Duration {
+        self.not_before.map_or(Duration::ZERO, |it| it.saturating_duration_since(Instant::now()))
+    }
+
+    fn look(&mut self, look: impl FnOnce()) {
+        let begin = Instant::now();
+        look();
+        let pause = RELINKED.max(begin.elapsed().saturating_mul(RESTS));
+        self.not_before = Instant::now().checked_add(pause);
     }
 }
 

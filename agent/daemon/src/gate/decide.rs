@@ -3,12 +3,14 @@
 use super::passed::Passed;
 use super::subject;
 use super::{Ask, Gate, Origin, Waiting};
+use crate::entry_points::UNSHARED;
 use crate::table::{Answer, Identity, Looked, Obstacle, Role, Shared};
 use jiff::Timestamp;
 use narwarden_core::store_path::StorePath;
 use narwarden_linux::fanotify::{Access, Request};
 use narwarden_linux::process::{Privilege, Process};
 use std::collections::BTreeSet;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 /// What to do with a request now.
@@ -38,6 +40,12 @@ impl Decision {
     }
 }
 
+/// Whether other store paths may have the file too.
+fn shares(file: BorrowedFd<'_>) -> bool {
+    // What cannot be told is looked at.
+    rustix::fs::fstat(file).map_or(true, |found| found.st_nlink > UNSHARED)
+}
+
 impl Gate {
     pub(super) fn decide(&self, one: &mut Waiting, passed: &mut Passed) -> Decision {
         let Waiting { request, from, scan, look, process, .. } = one;
@@ -64,8 +72,21 @@ impl Gate {
             }
             Privilege::Some => {}
         }
+        let mut role = role;
         let reads = request.kind() == Access::Open
             && process.executable().is_some_and(|program| self.settings.may_read(program));
+        if let Some(Role { owners, .. }) = &role
+            && !reads
+            && shares(request.file())
+            && hint.as_ref().is_none_or(|hint| !owners.contains(hint))
+        {
+            let before = *look.get_or_insert_with(|| self.table.begin_look());
+            if !self.table.looked_who_shares_since(file, before) {
+                let why = "looking whether the running system has the file too";
+                return Decision::wait(Ask::Shared(file), owners.first(), why);
+            }
+            role = self.table.role(file);
+        }
         match role {
             Some(_) if reads => Decision::Pass,
             Some(Role { meant, .. }) if hint.as_ref().is_some_and(|hint| meant.contains(hint)) => {

@@ -9,6 +9,7 @@ pub struct Scans {
     done: AtomicU64,
     whole: AtomicBool,
     lost: AtomicBool,
+    relinked: AtomicBool,
 }
 
 /// Whether hints about the store were lost since somebody last looked around.
@@ -18,6 +19,15 @@ pub enum Loss {
     None,
     /// So everything must be looked at once more.
     Some,
+}
+
+/// Whether something was known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Noted {
+    /// It is new.
+    Now,
+    /// It was.
+    Before,
 }
 
 impl Scans {
@@ -51,6 +61,22 @@ impl Scans {
     #[must_use]
     pub fn take_loss(&self) -> Loss {
         if self.lost.swap(false, Ordering::SeqCst) { Loss::Some } else { Loss::None }
+    }
+
+    /// Files of the store were made one. Whether that was noted already: an optimiser does nothing else all day.
+    pub fn relinked(&self) -> Noted {
+        if self.relinked.swap(true, Ordering::SeqCst) { Noted::Before } else { Noted::Now }
+    }
+
+    /// Whether they were since this was last forgotten.
+    #[must_use]
+    pub fn are_relinked(&self) -> bool {
+        self.relinked.load(Ordering::SeqCst)
+    }
+
+    /// Whatever is noted from now on was not seen yet.
+    pub fn forget_relinked(&self) {
+        self.relinked.store(false, Ordering::SeqCst);
     }
 
     /// Whether that is so.

@@ -28,6 +28,12 @@ impl Identity {
         let born = known.then_some((found.stx_btime.tv_sec, found.stx_btime.tv_nsec));
         Ok(Self { file: FileId::of(file)?, born })
     }
+
+    /// The number that it has as long as it exists.
+    #[must_use]
+    pub fn file(self) -> FileId {
+        self.file
+    }
 }
 
 /// What a file that activates is. With equal contents and `nix store optimise`, it may be all of it.

@@ -1,8 +1,9 @@
 //! What a store path is: whether it is a toplevel, which of its files activate it, and that those are shut.
 
 use super::Watcher;
+use super::vital::Doubt;
 use crate::audit::Notice;
-use crate::entry_points::{self, EntryPoint, Lies, ResolveError, Role};
+use crate::entry_points::{self, EntryPoint, Lies, ResolveError, Role, UNSHARED};
 use crate::table::{Answer, Identity, Known, Looked, Shared};
 use jiff::Timestamp;
 use narwarden_core::store_path::StorePath;
@@ -14,10 +15,6 @@ use std::io;
 use std::sync::PoisonError;
 use thiserror::Error;
 
-/// How many names a file has that no other store path shares: its own, and the one that `nix store optimise` gives it
-/// in `.links`.
-const UNSHARED: u64 = 2;
-
 /// How many failures are remembered.
 const MOST_SAID: usize = 1024;
 
@@ -28,6 +25,26 @@ impl Watcher {
         if let Some(found) = self.look(&path) {
             self.table.looked_at(path, found, number);
         }
+    }
+
+    /// Whether the running system has the file too, by what is there now: files are made one at any moment.
+    pub(super) fn look_who_shares(&self, file: Identity) {
+        let number = self.table.begin_look();
+        self.doubt(Doubt::Everything);
+        if self.is_vital(file.file()) {
+            let owners = self.table.role(file).map(|role| role.owners).unwrap_or_default();
+            self.table.mean_by_path(file);
+            // It is one file, so one of them is enough to let go of it.
+            if let Some(owner) = owners.first() {
+                self.look(owner);
+            }
+        }
+        self.table.looked_who_shares(file, number);
+    }
+
+    /// Has the next look find out anew what the running system consists of.
+    pub(super) fn doubt(&self, doubt: Doubt) {
+        self.vital.lock().unwrap_or_else(PoisonError::into_inner).doubt(doubt);
     }
 
     /// Looks at one store path, and holds it shut if it is a toplevel without an admission; `None` where that could
@@ -92,7 +109,11 @@ impl Watcher {
             // have good reasons to read it.
             Lies::In(owner) => {
                 self.table.leads_elsewhere(toplevel);
-                if self.table.is_in_admitted_closure(owner) || self.is_essential(entry.id) {
+                let is_host_s = || match entry.links {
+                    0..=UNSHARED => self.is_essential(entry.id),
+                    _ => self.is_vital(entry.id),
+                };
+                if self.table.is_in_admitted_closure(owner) || is_host_s() {
                     self.table.disown(file, toplevel);
                 } else {
                     self.table.know_entry_point(file, toplevel.clone(), Known::ByInode);

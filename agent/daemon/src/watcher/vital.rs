@@ -17,6 +17,15 @@ use std::path::Path;
 /// How many files are looked at; a system has some hundred thousand.
 const MOST: usize = 1 << 22;
 
+/// What may have become wrong of what is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doubt {
+    /// The files that are few, and that nothing goes on without.
+    Essential,
+    /// All of them.
+    Everything,
+}
+
 /// The files of the closures of the system that runs and the one that was booted.
 #[derive(Debug, Default)]
 pub struct Vital {
@@ -40,19 +49,30 @@ impl Vital {
     ) -> Result<bool, DatabaseError> {
         self.keep_up(places, store);
         if self.files.is_none() {
-            let mut files = Files(self.essential.clone());
+            let mut files = Files(BTreeSet::new());
             for system in &self.systems {
                 files.add(system, places)?;
             }
             self.files = Some(files.0);
         }
-        Ok(self.files.as_ref().is_some_and(|files| files.contains(&file)))
+        let is_known = self.files.as_ref().is_some_and(|files| files.contains(&file));
+        Ok(is_known || self.essential.contains(&file))
     }
 
     /// Whether the running system could not go on without it.
     pub(super) fn is_essential(&mut self, file: FileId, places: &Places, store: impl AsFd) -> bool {
         self.keep_up(places, store);
         self.essential.contains(&file)
+    }
+
+    /// The paths of a system never change, but their files do: `nix store optimise` puts others of the same contents in
+    /// their place.
+    pub(super) fn doubt(&mut self, doubt: Doubt) {
+        self.essential.clear();
+        match doubt {
+            Doubt::Essential => {}
+            Doubt::Everything => self.files = None,
+        }
     }
 
     /// Begins anew when another system runs.
@@ -62,8 +82,11 @@ impl Vital {
             .iter()
             .filter_map(|link| Target::parse(&link_target(link)?).resolve(&places.location).ok())
             .collect();
-        if systems != self.systems || self.essential.is_empty() {
-            *self = Self { systems, essential: essential(places, store), files: None };
+        if systems != self.systems {
+            *self = Self { systems, ..Self::default() };
+        }
+        if self.essential.is_empty() {
+            self.essential = essential(places, store);
         }
     }
 }
