@@ -109,6 +109,10 @@ in
           "report"
           "ignore"
         ]) "Metadata that Nix would not have left behind denies, is noted, or is not looked at.";
+        agent = optional (types.enum [
+          "keep"
+          "may-leave"
+        ]) "Whether a generation may take narwardend away, as `enable = false` does. `keep`, unless said.";
         rule = optional (types.listOf (table {
           name = mkOption {
             type = types.str;

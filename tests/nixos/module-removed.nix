@@ -1,5 +1,5 @@
-# A well signed generation that leaves narwarden out is activated, and does not stop the daemon that
-# judged it: the running unit says so, and not the new one. It is gone with the next boot.
+# A well signed generation that leaves narwarden out is refused. Once the operator lets it go, it is
+# activated.
 {
   name = "narwarden-module-removed";
 
@@ -8,13 +8,16 @@
   story.script = ''
     sign(running, new)
     before = daemon()
-    admitted(new)
-    machine.fail("test -e /etc/systemd/system/narwardend.service")
-    machine.succeed("systemctl is-active narwardend.service")
+    refused(activate(new), "agent-removed")
     assert daemon() == before, "another daemon, or none"
 
-    with subtest("it guards as before"):
-        shared = machine.succeed(f"readlink -f {running}/bin/.switch-to-configuration-wrapped").strip()
-        refused(f"TOPLEVEL={new} OUT={new} {shared} test")
+    with subtest("until the operator lets it go"):
+        policy = "/etc/narwarden/policy.toml"
+        machine.succeed(f"sed 's/^\\[require\\]/&\\nagent = \"may-leave\"/' {policy} > /root/policy.toml")
+        machine.succeed(f"mv /root/policy.toml {policy}")
+        digest = machine.succeed(f"sha256sum < {policy}").split()[0]
+        machine.succeed(f"narwarden policy accept --digest {digest}")
+        admitted(new)
+        machine.fail("test -e /etc/systemd/system/narwardend.service")
   '';
 }

@@ -5,7 +5,7 @@ use crate::files::Source;
 use crate::outcome::{Exit, Failure};
 use crate::terminal::{self, DIM, GOOD, NOTE, STRONG, plain};
 use jiff::Timestamp;
-use narwarden_core::policy::{Gate, Mode, ObserveEnd};
+use narwarden_core::policy::{AgentRule, Gate, Mode, ObserveEnd};
 use narwarden_core::trust::{Community, PinnedKey, Standing, TrustSet, Validity};
 use std::fmt::Write as _;
 
@@ -36,6 +36,12 @@ pub(crate) fn policy(arguments: &PolicyCheck) -> Result<Exit, Failure> {
     let _ = writeln!(out, "  digest   {}", file.policy.digest());
     let _ = writeln!(out, "  names    {}", plain(&names));
     let _ = writeln!(out, "  daemon   {}", describe_gate(file.policy.gate()));
+    match file.policy.agent() {
+        AgentRule::Keep => {}
+        AgentRule::MayLeave => {
+            let _ = writeln!(out, "  agent    {NOTE}a generation may take narwardend away{NOTE:#}");
+        }
+    }
     terminal::print(&out)?;
     Ok(Exit::Admitted)
 }

@@ -77,7 +77,7 @@ fn again(plan: &Plan<'_>, judged: Judged) -> (Exit, Judged) {
         .checks()
         .filter_map(|(index, _)| measured.get(&index).map(|it| judge(plan, index, it)))
         .collect();
-    let (verdict, findings) = Verdict::of(plan, &judgements);
+    let (verdict, findings) = Verdict::of(plan, &judgements, &judged.agent);
     let exit = match verdict {
         Verdict::Admit(_) | Verdict::Limited(_) => Exit::Admitted,
         Verdict::Deny(_) => Exit::Denied,

@@ -31,6 +31,7 @@ pub mod requirement;
 pub mod trust;
 
 // What a store claims, and what is found out about it.
+pub mod agent;
 pub mod claim;
 pub mod closure;
 pub mod evidence;

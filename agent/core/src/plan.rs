@@ -4,7 +4,7 @@ use crate::claim::Claim;
 use crate::closure::{Closure, PathIndex};
 use crate::content_address::{Method, SelfReference};
 use crate::hash::Algorithm;
-use crate::policy::{PathRule, Rulebook};
+use crate::policy::{AgentRule, PathRule, Rulebook};
 use crate::store_path::StorePath;
 use jiff::Timestamp;
 
@@ -35,6 +35,15 @@ pub enum Contents {
     Measured,
     /// What the database claims, unmeasured.
     Claimed,
+}
+
+/// What is asked of a generation for the daemon's sake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AgentAsk {
+    /// Nothing: the policy lets it go, or what is judged proves no generation.
+    Nothing,
+    /// That it brings the daemon's unit, where the running system does.
+    Unit,
 }
 
 /// What is to be judged, by which rules, at which moment.
@@ -135,6 +144,17 @@ impl<'a> Plan<'a> {
     #[must_use]
     pub fn scope(&self) -> Scope {
         self.scope
+    }
+
+    /// What is asked for the daemon's sake.
+    #[must_use]
+    pub fn agent_ask(&self) -> AgentAsk {
+        match (self.rulebook.agent(), self.scope, self.contents) {
+            (AgentRule::Keep, Scope::Closure, Contents::Measured) => AgentAsk::Unit,
+            (AgentRule::Keep | AgentRule::MayLeave, Scope::Closure | Scope::Path(_), _) => {
+                AgentAsk::Nothing
+            }
+        }
     }
 
     /// What signatures are held against.

@@ -10,6 +10,7 @@
 //! content-addressed-toplevel = false
 //! weak-content-address = []                    # "md5", "sha1", "executable-flat", "legacy-self-reference"
 //! metadata = "canonical"                       # "canonical" | "report" | "ignore"
+//! agent = "keep"                               # "keep" | "may-leave"
 //!
 //! [[require.rule]]                             # the first whose name matches, else the default
 //! name = "nixos-system-*"
@@ -103,6 +104,16 @@ pub enum MetadataRule {
     Ignore,
 }
 
+/// Whether a generation may take narwardend away from a host that has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AgentRule {
+    /// It may not.
+    Keep,
+    /// It may: the operator takes narwarden off on purpose.
+    MayLeave,
+}
+
 /// A policy whose names have not been looked up yet.
 #[derive(Clone, Debug)]
 pub struct Policy {
@@ -113,6 +124,7 @@ pub struct Policy {
     content_addressed_toplevel: ContentAddressedToplevel,
     weak_content_address: Vec<WeakContentAddress>,
     metadata: MetadataRule,
+    agent: AgentRule,
     denied: Vec<Denied>,
     gate: Gate,
     digest: RulesDigest,
@@ -178,6 +190,7 @@ impl Policy {
             content_addressed_toplevel,
             weak_content_address: require.weak_content_address,
             metadata: require.metadata.unwrap_or(MetadataRule::Canonical),
+            agent: require.agent.unwrap_or(AgentRule::Keep),
             denied,
             gate,
             digest: RulesDigest::of(text),
@@ -189,6 +202,12 @@ impl Policy {
     #[must_use]
     pub fn gate(&self) -> &Gate {
         &self.gate
+    }
+
+    /// Whether a generation may take narwardend away.
+    #[must_use]
+    pub fn agent(&self) -> AgentRule {
+        self.agent
     }
 
     /// Names the file it was read from.

@@ -129,6 +129,9 @@ reasons! {
     DeniedPath, "denied-path",
         "The path, its contents or its name is on the policy's deny list.",
         "narwarden explain {top} {path}   # shows who refers to it; build the generation without it";
+    AgentRemoved, "agent-removed",
+        "The running system brings narwardend, and the generation, or a specialisation of it, leaves its unit out or masks it.",
+        "ls -lL {top}/etc/systemd/system/narwardend.service   # build it with services.narwarden.enable; to take narwarden off on purpose: agent = \"may-leave\" under [require] in the policy, and narwarden policy accept, or for a while narwarden observe";
 }
 
 /// What must have happened to a generation that was admitted once, for it to be refused for a reason.
@@ -142,6 +145,8 @@ pub enum Cause {
     Time,
     /// The rules ask for something else. Where they are the ones that admitted it, it is drift.
     Rules,
+    /// Another system runs, which asks for something else.
+    Host,
     /// Nothing could be found out.
     Unknown,
 }
@@ -176,16 +181,18 @@ impl Reason {
             | Self::CommunityKey
             | Self::WeakContentAddress
             | Self::DeniedContentAddress => Cause::Rules,
+            Self::AgentRemoved => Cause::Host,
             Self::Unreadable | Self::ChangedWhileRead | Self::Interrupted => Cause::Unknown,
         }
     }
 
-    /// Whether it speaks against a generation however often that was admitted before: time and other rules do not.
+    /// Whether it speaks against a generation however often that was admitted before: time, other rules and another
+    /// system that runs do not.
     #[must_use]
     pub fn is_about_bytes_or_revocation(self) -> bool {
         match self.cause() {
             Cause::Drift | Cause::Revocation => true,
-            Cause::Time | Cause::Rules | Cause::Unknown => false,
+            Cause::Time | Cause::Rules | Cause::Host | Cause::Unknown => false,
         }
     }
 
@@ -238,6 +245,9 @@ mod tests {
         }
         let unknown = codes(Reason::is_unknown);
         assert_eq!(unknown, ["changed-while-read", "interrupted", "unreadable"].into());
-        assert_eq!(against.len() + time.len() + rules.len() + unknown.len(), Reason::ALL.len());
+        let host = codes(|reason| reason.cause() == Cause::Host);
+        assert_eq!(host, ["agent-removed"].into());
+        let all = [&against, &time, &rules, &host, &unknown].map(BTreeSet::len);
+        assert_eq!(all.iter().sum::<usize>(), Reason::ALL.len());
     }
 }

@@ -1,15 +1,16 @@
 //! The verdict: may this generation run?
 //!
 //! [`Verdict::of`] is the only function that makes an [`Admission`], and it makes one only where every path of
-//! the closure was judged by its bytes and nothing at all was found against any. There is no default verdict
+//! the closure was judged by its bytes and nothing at all was found against any, nor against the whole. There is no default verdict
 //! and no way to set one.
 
+use crate::agent::Agent;
 use crate::closure::PathIndex;
 use crate::plan::{Contents, Plan, Scope};
 use crate::reason::{Reason, Severity};
 use crate::store_path::StorePath;
 use crate::trust::RulesDigest;
-use crate::verify::{Finding, Judgement};
+use crate::verify::{self, Finding, Judgement};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 
@@ -91,11 +92,13 @@ impl Denial {
 }
 
 impl Verdict {
-    /// Decides. Gives the verdict and all findings, denials first and in the order of the closure.
-    pub fn of(plan: &Plan<'_>, judgements: &[Judgement]) -> (Self, Vec<Finding>) {
+    /// Decides, by what is thought of each path and what was found of the daemon's own unit. Gives the verdict and all findings, denials first and in the order of the closure.
+    pub fn of(plan: &Plan<'_>, judgements: &[Judgement], agent: &Agent) -> (Self, Vec<Finding>) {
         let mut findings = about_the_whole(plan);
         findings.extend(judgements.iter().flat_map(Judgement::findings).cloned());
         findings.extend(unjudged(plan, judgements));
+        // After what else is said of the toplevel: an unsigned one is unsigned in the first place.
+        findings.extend(verify::agent(plan, agent));
         findings.sort_by_key(|finding| (finding.severity, finding.path));
         let against = findings.iter().filter(|it| it.severity == Severity::Deny).count();
         let verdict = match (findings.first(), plan.scope(), plan.contents()) {

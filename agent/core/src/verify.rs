@@ -4,10 +4,12 @@
 //! was recomputed. Whatever the database said is compared with that afterwards; where they differ, somebody
 //! wrote to one of the two, and the path is refused even if something vouches for it.
 
+mod agent;
 mod content;
 mod signers;
 mod untrusted;
 
+pub use agent::agent;
 pub use signers::Signers;
 
 use crate::claim::Claim;

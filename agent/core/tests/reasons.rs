@@ -63,7 +63,7 @@ A message without a code is in [the operator's page](operate.md#a-refusal). Wher
 ";
 
 /// Groups of the page: what must have happened, and what it means for whoever was refused.
-const CAUSES: [(Cause, &str, &str); 5] = [
+const CAUSES: [(Cause, &str, &str); 6] = [
     (
         Cause::Rules,
         "Who signed is not enough",
@@ -80,6 +80,11 @@ const CAUSES: [(Cause, &str, &str); 5] = [
         Cause::Revocation,
         "It was taken back",
         "Somebody said so on purpose. Do not sign it anew: build it anew.",
+    ),
+    (
+        Cause::Host,
+        "It would leave the host unguarded",
+        "Nothing says that it is not what was signed. After a switch to it nothing would be gated any more.",
     ),
     (
         Cause::Unknown,
@@ -158,6 +163,10 @@ fn usually(reason: Reason) -> &'static str {
         }
         Reason::DeniedPath => {
             "A `[[deny]]` of the pinned policy names it, with the reason that is shown."
+        }
+        Reason::AgentRemoved => {
+            "`services.narwarden.enable` is off, `systemd.services.narwardend.enable` is, or the module is not imported; \
+             or it is a generation from before narwarden was installed. See [The gate](gate.md#itself)."
         }
     }
 }

@@ -13,14 +13,13 @@
 //! openat2(2).
 
 mod essential;
-mod resolve;
 
 pub use essential::essential;
-pub use resolve::{Found, ResolveError};
+pub use narwarden_store::resolve::{Found, ResolveError};
 
 use narwarden_core::store_path::StorePath;
 use narwarden_linux::file_id::FileId;
-use resolve::resolve;
+use narwarden_store::resolve::{MOST_SPECIALISATIONS, resolve};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Dir, Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::retry_on_intr;
@@ -42,9 +41,6 @@ pub const NAMES: [&str; 8] = [
 
 /// The program that the wrappers of all generations run, in its own store path.
 const SWITCH: &str = "bin/switch-to-configuration";
-
-/// How many specialisations a toplevel may have; with more it is refused.
-const MOST_SPECIALISATIONS: usize = 256;
 
 /// How many are looked at all the same, so that the rest of them is shut too.
 const MOST_LOOKED_AT: usize = 1 << 14;

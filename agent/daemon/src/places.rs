@@ -3,6 +3,7 @@
 //! Decides nothing. Every other module gets its paths from here, so that the whole daemon runs below a
 //! temporary directory.
 
+use narwarden_store::agent::RUNNING;
 use narwarden_store::{Location, Shelf};
 use std::path::{Path, PathBuf};
 
@@ -72,8 +73,7 @@ impl Places {
     /// The links to the generation that runs and to the one that was booted.
     #[must_use]
     pub fn running(&self) -> [PathBuf; 2] {
-        ["/run/current-system", "/run/booted-system"]
-            .map(|link| self.location.physical(Path::new(link)))
+        RUNNING.map(|link| self.location.physical(Path::new(link)))
     }
 }
 

@@ -18,6 +18,7 @@ use closures::Closures;
 use jiff::Timestamp;
 use narwarden_core::store_path::StorePath;
 use narwarden_linux::file_id::FileId;
+use narwarden_store::agent::Asked;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -36,6 +37,8 @@ pub enum Obstacle {
 #[derive(Debug, Default)]
 struct Inner {
     rules: Option<RulesInForce>,
+    /// Whether generations must bring the daemon's unit, by what runs.
+    agent: Option<Asked>,
     /// Rises when everything that was decided is forgotten.
     epoch: u64,
     toplevels: HashMap<StorePath, Standing>,
@@ -109,6 +112,15 @@ impl Table {
         let mut inner = self.lock();
         if inner.rules != Some(rules) {
             inner.rules = Some(rules);
+            inner.forget_all();
+        }
+    }
+
+    /// Notes whether what runs asks for the daemon's unit. What was decided while it was otherwise no longer holds.
+    pub fn put_asked(&self, asked: Asked) {
+        let mut inner = self.lock();
+        if inner.agent.as_ref() != Some(&asked) {
+            inner.agent = Some(asked);
             inner.forget_all();
         }
     }

@@ -14,7 +14,7 @@
 //! | G05 | `activation::{namespaces, an_overlay}…`, `ext4::mounts…` | without the daemon |
 //! | G06 | `inodes::a_hard_link…`, `ext4::a_hard_link…` | without the daemon |
 //! | G07 | `death::*`, `renewal::*`, `ext4::what_was_held…` | `death::without_a_descriptor_store…`, the same program |
-//! | G08 | needs systemd: tests/vm | |
+//! | G08 | `agent::*`; the rest needs systemd: tests/vm | what brings the unit runs; so does all where nothing asks for it |
 //! | G09 | needs systemd: tests/vm | |
 //! | G10 | `profiles::{a_rejected_generation, an_unadmitted_link}…`, `ext4::a_rejected_generation…` | `on-reject = "alert"`, in the second |
 //! | G11 | `profiles::{a_profile_that_flips, a_profile_that_follows, a_thousand}…` | the good one runs |
@@ -44,6 +44,8 @@
 mod activation;
 #[path = "live/admission.rs"]
 mod admission;
+#[path = "live/agent.rs"]
+mod agent;
 #[path = "live/clock.rs"]
 mod clock;
 #[path = "live/company.rs"]

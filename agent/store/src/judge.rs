@@ -1,8 +1,10 @@
 //! The whole way: plan → seals → measure → verify → verdict.
 
+use crate::agent;
 use crate::location::Location;
 use crate::measure::{Options, Progress, measure_jobs};
 use crate::seal::Seals;
+use narwarden_core::agent::Agent;
 use narwarden_core::closure::PathIndex;
 use narwarden_core::evidence::{Measured, Unmeasured};
 use narwarden_core::plan::{Contents, Job, Plan};
@@ -24,6 +26,8 @@ pub struct Judged {
     pub judgements: Vec<Judgement>,
     /// What was measured of each path.
     pub measured: BTreeMap<PathIndex, Measured>,
+    /// What was found of the daemon's own unit.
+    pub agent: Agent,
     /// What it took.
     pub effort: Effort,
 }
@@ -65,9 +69,10 @@ pub fn judge_sealed(
     let hashed_bytes = hashed.values().map(size).sum();
     measured.extend(hashed);
     let judgements = verify_all(plan, &measured, options);
-    let (verdict, findings) = Verdict::of(plan, &judgements);
+    let agent = agent::look(location, plan);
+    let (verdict, findings) = Verdict::of(plan, &judgements, &agent);
     let effort = Effort { hashed_bytes, sealed_paths, seconds: begin.elapsed().as_secs_f64() };
-    Judged { verdict, findings, judgements, measured, effort }
+    Judged { verdict, findings, judgements, measured, agent, effort }
 }
 
 /// Checking signatures is the same work for every path, so the paths are dealt out evenly.

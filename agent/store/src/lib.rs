@@ -4,13 +4,16 @@
 //!
 //! ```text
 //! location ─► database ─► Closure ─────────┐
-//!          └► seal ─► measure ─► Measured ─┴─► judge ─► verdict
+//!          ├► seal ─► measure ─► Measured ─┼─► judge ─► verdict
+//!          └► resolve ─► agent ─► Agent ───┘
 //! ```
 
+pub mod agent;
 pub mod database;
 pub mod judge;
 pub mod location;
 pub mod measure;
+pub mod resolve;
 pub mod seal;
 pub mod target;
 

@@ -53,6 +53,7 @@
           "legacy-self-reference"
         ];
         metadata = "report";
+        agent = "may-leave";
         rule = [
           {
             name = "linux-*";

@@ -120,6 +120,15 @@ judged() {
   narwarden log -n 200 | grep -F "${name#*-}" | tail -n 1 | grep -qw "$2"
 }
 
+# accept_policy TEXT: the policy of the running generation with more lines at its end, pinned.
+accept_policy() {
+  local policy=/etc/narwarden/policy.toml
+  { cat $policy; printf '%s\n' "$@"; } >$policy.new
+  mv $policy.new $policy
+  forget_events
+  must narwarden policy accept --digest "$(sha256sum <$policy | cut -d' ' -f1)"
+  expect_event admitted "NARWARDEN_TOPLEVEL=$BASE"
+}
 # ask METHOD [PARAMETERS]: what it answers, without the command line in between.
 ask() { printf '{"method":"io.narwarden.%s","parameters":%s}\0' "$1" "${2:-{\}}" | nc -NU /run/narwarden/io.narwarden | tr '\0' '\n'; }
 

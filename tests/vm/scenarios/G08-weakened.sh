@@ -10,9 +10,10 @@ guarded() {
   refused "$EVIL" switch_to "$EVIL" test
 }
 
-# The unit of the running generation says nothing of that.
+# The unit of the running generation says nothing of that, and a generation may go without.
 control() {
   local units
+  accept_policy 'agent = "may-leave"'
   units=$(readlink -f /etc/systemd/system)
   rm /etc/systemd/system
   cp -r "$units" /etc/systemd/system

@@ -2,11 +2,7 @@
 # guests: trixie
 # control-in: ready
 guarded() {
-  local policy=/etc/narwarden/policy.toml
-  { cat $policy; printf '\n[gate]\ndeadline = "1s"\n'; } >$policy.new
-  mv $policy.new $policy
-  must narwarden policy accept --digest "$(sha256sum <$policy | cut -d' ' -f1)"
-  wait_for $LONG judged_anew "$BASE"
+  accept_policy '[gate]' 'deadline = "1s"'
   lock_database
   ! switch_to "$GOOD" test 2>/dev/null || fail "let through"
   ! ran "$GOOD" || fail "it ran"
@@ -16,7 +12,6 @@ guarded() {
   wait_for $LONG switch_to "$GOOD" test
   is_running "$GOOD" || fail "the good generation does not run"
 }
-judged_anew() { event admitted "NARWARDEN_TOPLEVEL=$1"; }
 
 # With the deadline that holds unless a policy says otherwise, who waits goes through.
 control() {

@@ -1,7 +1,7 @@
 //! The policy as it stands in TOML, before anything in it is believed.
 
 use super::gate::Written as WrittenMode;
-use super::{ContentAddressed, MetadataRule, OnReject, Scope, WeakContentAddress};
+use super::{AgentRule, ContentAddressed, MetadataRule, OnReject, Scope, WeakContentAddress};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -36,6 +36,7 @@ pub(super) struct Require {
     #[serde(default)]
     pub(super) weak_content_address: Vec<WeakContentAddress>,
     pub(super) metadata: Option<MetadataRule>,
+    pub(super) agent: Option<AgentRule>,
     #[serde(default)]
     pub(super) rule: Vec<Spanned<Rule>>,
 }

@@ -2,8 +2,8 @@
 
 use super::expression::Expression;
 use super::{
-    ContentAddressed, ContentAddressedToplevel, Denied, MetadataRule, NamePattern, Policy,
-    WeakContentAddress,
+    AgentRule, ContentAddressed, ContentAddressedToplevel, Denied, MetadataRule, NamePattern,
+    Policy, WeakContentAddress,
 };
 use crate::diagnostic::{Diagnostic, Rejected, Remarks};
 use crate::requirement::Requirement;
@@ -21,6 +21,7 @@ pub struct Rulebook {
     pub(super) content_addressed_toplevel: ContentAddressedToplevel,
     pub(super) weak_content_address: Vec<WeakContentAddress>,
     pub(super) metadata: MetadataRule,
+    pub(super) agent: AgentRule,
     pub(super) denied: Vec<Denied>,
     pub(super) policy: RulesDigest,
     pub(super) trust: TrustSet,
@@ -110,6 +111,7 @@ impl Policy {
             content_addressed_toplevel: self.content_addressed_toplevel,
             weak_content_address: self.weak_content_address.clone(),
             metadata: self.metadata,
+            agent: self.agent,
             denied: self.denied.clone(),
             policy: self.digest,
             trust: trust.clone(),
@@ -207,6 +209,12 @@ impl Rulebook {
     #[must_use]
     pub fn metadata(&self) -> MetadataRule {
         self.metadata
+    }
+
+    /// Whether a generation may take narwardend away.
+    #[must_use]
+    pub fn agent(&self) -> AgentRule {
+        self.agent
     }
 
     /// What is refused whatever vouches for it.

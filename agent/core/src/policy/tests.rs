@@ -41,6 +41,7 @@ default = "builds"
 content-addressed = "signed"
 weak-content-address = ["md5", "sha1", "executable-flat", "legacy-self-reference"]
 metadata = "report"
+agent = "may-leave"
 [[require.rule]]
 name = "nixos-system-*"
 all = ["builds", "release"]
@@ -73,6 +74,7 @@ readers = ["/run/current-system/sw/bin/borg"]
     assert_eq!(other.content_addressed, ContentAddressed::Recompute);
     assert!(rulebook.takes(WeakContentAddress::Md5));
     assert_eq!(rulebook.metadata(), MetadataRule::Report);
+    assert_eq!(rulebook.agent(), AgentRule::MayLeave);
     assert!(rulebook.denied()[0].concerns(&path("openssl-1.0.2"), None));
     let policy = Policy::parse(text).unwrap().policy;
     let gate = policy.gate();
@@ -138,6 +140,8 @@ fn what_cannot_be_meant_is_refused_where_it_stands() {
         ),
         (&format!("{require}weak-content-address = \"md5\"\n"), "\"md5\"", "expected a sequence"),
         (&format!("{require}metadata = \"maybe\"\n"), "\"maybe\"", "unknown variant"),
+        (&format!("{require}agent = \"gone\"\n"), "\"gone\"", "unknown variant `gone`"),
+        (&format!("{require}agent = true\n"), "true", ""),
         (
             &format!("{require}[[require.rule]]\nname = \"a b\"\nall = [\"a\"]\n"),
             "\"a b\"",
@@ -227,6 +231,18 @@ fn how_often_everything_is_hashed_again() {
     }
     let silent = Policy::parse("[require]\ndefault = \"ci\"\n").unwrap().policy;
     assert_eq!(silent.gate().scrub_every.as_secs(), 168 * 3600);
+}
+
+#[test]
+fn narwardend_stays_unless_the_policy_lets_it_go() {
+    for (text, expected) in [
+        ("", AgentRule::Keep),
+        ("agent = \"keep\"\n", AgentRule::Keep),
+        ("agent = \"may-leave\"\n", AgentRule::MayLeave),
+    ] {
+        let bound = bind(&format!("[require]\ndefault = \"any\"\n{text}")).unwrap();
+        assert_eq!(bound.rulebook.agent(), expected, "{text}");
+    }
 }
 
 #[test]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::agent::Agent;
 use crate::closure::{Closure, ClosureParts};
 use crate::content_address::{ContentAddress, Method, SelfReference};
 use crate::evidence::MeasuredMetadata;
@@ -73,7 +74,7 @@ fn judged(rules: &Rulebook, claim: Claim, measured: &Measured) -> Vec<&'static s
     let now: Timestamp = NOW.parse().unwrap();
     let plan = Plan::new(&closure, rules, Scope::Closure, Contents::Measured, now);
     let judgement = judge(&plan, PathIndex::TOPLEVEL, measured);
-    match Verdict::of(&plan, &[judgement]) {
+    match Verdict::of(&plan, &[judgement], &Agent::NotAsked) {
         (Verdict::Admit(_), _) => vec!["admit"],
         (Verdict::Limited(_), _) => vec!["limited"],
         (Verdict::Deny(_), findings) => {
@@ -254,10 +255,10 @@ fn what_nobody_judged_is_refused() {
     let closure = Closure::new(path(), parts).unwrap();
     let now: Timestamp = NOW.parse().unwrap();
     let plan = Plan::new(&closure, &rules, Scope::Closure, Contents::Measured, now);
-    assert!(matches!(Verdict::of(&plan, &[]), (Verdict::Deny(_), _)));
+    assert!(matches!(Verdict::of(&plan, &[], &Agent::NotAsked), (Verdict::Deny(_), _)));
     let empty = Closure::new(path(), ClosureParts::default()).unwrap();
     let plan = Plan::new(&empty, &rules, Scope::Closure, Contents::Measured, now);
-    assert!(matches!(Verdict::of(&plan, &[]), (Verdict::Deny(_), _)));
+    assert!(matches!(Verdict::of(&plan, &[], &Agent::NotAsked), (Verdict::Deny(_), _)));
 }
 
 #[test]
@@ -280,6 +281,9 @@ fn claims_alone_never_admit() {
             Contents::Claimed => Measured::NotAsked,
         };
         let judgement = judge(&plan, PathIndex::TOPLEVEL, &measured);
-        assert!(matches!(Verdict::of(&plan, &[judgement]), (Verdict::Limited(_), _)));
+        assert!(matches!(
+            Verdict::of(&plan, &[judgement], &Agent::NotAsked),
+            (Verdict::Limited(_), _)
+        ));
     }
 }

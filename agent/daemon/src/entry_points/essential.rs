@@ -3,12 +3,13 @@
 //! Two store paths with the same contents share inodes (`auto-optimise-store`), so an `activate` that is a copy of
 //! the shell *is* the shell to the kernel. Holding it would make every process wait for the gate.
 
-use super::resolve::{Found, resolve};
 use crate::places::Places;
 use narwarden_core::store_path::StorePath;
 use narwarden_linux::elf::interpreter;
 use narwarden_linux::file_id::FileId;
 use narwarden_store::Target;
+use narwarden_store::agent::RUNNING;
+use narwarden_store::resolve::{Found, resolve};
 use rustix::fd::{AsFd, AsRawFd as _};
 use rustix::fs::{Mode, OFlags, open};
 use std::collections::BTreeSet;
@@ -28,7 +29,7 @@ const MOST_NAMES: usize = 1 << 16;
 #[must_use]
 pub fn essential(places: &Places, store: impl AsFd) -> BTreeSet<FileId> {
     let mut files = BTreeSet::new();
-    for link in ["/run/current-system", "/run/booted-system"] {
+    for link in RUNNING {
         let Ok(system) = Target::Path(link.into()).resolve(&places.location) else { continue };
         let mut names = vec!["init".to_owned()];
         for directory in DIRECTORIES {

@@ -20,6 +20,7 @@ use jiff::Timestamp;
 use narwarden_core::event::{Action, Event, EventKind, Field};
 use narwarden_core::policy::OnReject;
 use narwarden_linux::file_id::FileId;
+use narwarden_store::agent::asked;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{MutexGuard, PoisonError};
@@ -47,6 +48,7 @@ impl Watcher {
     /// Reads the links, and draws all conclusions from them.
     pub(super) fn scan(&self) {
         let number = self.scans.begin();
+        self.table.put_asked(asked(&self.places.location));
         let pinned = self.pinned.get();
         self.settings.set_readers(self.readers(pinned.as_deref()));
         let mut scan = generations::scan(&self.places);

@@ -86,7 +86,7 @@ fn judge(link: &Link, table: &Table, admissions: &Admissions, memory: &Memory) -
     }
 }
 
-/// Whether it was admitted once, and nothing but the time or other rules speak against it.
+/// Whether it was admitted once, and nothing but the time, other rules or another system that runs speak against it.
 fn is_kept(toplevel: &str, denial: &Denial, table: &Table, admissions: &Admissions) -> bool {
     let Some(last) = admissions.last(toplevel) else { return false };
     let (Some(by), Some(rules)) = (last.admitted_by(), table.rules()) else { return false };
@@ -95,7 +95,7 @@ fn is_kept(toplevel: &str, denial: &Denial, table: &Table, admissions: &Admissio
     let speaks_against = |cause| match cause {
         Cause::Drift | Cause::Revocation => true,
         Cause::Rules => same,
-        Cause::Time | Cause::Unknown => false,
+        Cause::Time | Cause::Host | Cause::Unknown => false,
     };
     let mut causes = last.reasons().chain([denial.reason]).map(|reason| reason.cause());
     !causes.any(speaks_against)

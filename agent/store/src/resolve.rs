@@ -14,6 +14,9 @@ use std::collections::VecDeque;
 use std::io;
 use thiserror::Error;
 
+/// How many specialisations a toplevel may have; with more it is refused.
+pub const MOST_SPECIALISATIONS: usize = 256;
+
 /// As many links as the kernel follows.
 const MOST_LINKS: usize = 40;
 /// More names than the longest path has.
@@ -37,6 +40,8 @@ pub struct Found {
     pub inside: Vec<u8>,
     /// How many names it has.
     pub links: u64,
+    /// How many bytes.
+    pub size: u64,
     kind: FileType,
 }
 
@@ -83,19 +88,27 @@ pub enum ResolveError {
 }
 
 impl ResolveError {
-    pub(super) fn io(operation: &'static str, errno: Errno) -> Self {
+    /// What the system refused to do.
+    #[must_use]
+    pub fn io(operation: &'static str, errno: Errno) -> Self {
         Self::Io { operation, error: errno.into() }
     }
 }
 
 impl Found {
     /// Itself, if it is a regular file.
-    pub(super) fn into_file(self) -> Result<Self, ResolveError> {
+    ///
+    /// # Errors
+    /// [`ResolveError::NoProgram`], with what it is instead.
+    pub fn into_file(self) -> Result<Self, ResolveError> {
         self.of_kind(FileType::RegularFile, "a file")
     }
 
     /// Its descriptor, if it is a directory.
-    pub(super) fn into_directory(self) -> Result<OwnedFd, ResolveError> {
+    ///
+    /// # Errors
+    /// [`ResolveError::NoProgram`], with what it is instead.
+    pub fn into_directory(self) -> Result<OwnedFd, ResolveError> {
         Ok(self.of_kind(FileType::Directory, "a directory")?.file)
     }
 
@@ -119,11 +132,10 @@ fn described(kind: FileType) -> &'static str {
 }
 
 /// Follows `name`, below `path`, in the held directory `store`.
-pub(super) fn resolve(
-    store: impl AsFd,
-    path: &StorePath,
-    name: &str,
-) -> Result<Found, ResolveError> {
+///
+/// # Errors
+/// Where it leads to nothing that could be held.
+pub fn resolve(store: impl AsFd, path: &StorePath, name: &str) -> Result<Found, ResolveError> {
     let mut way = Way { here: Vec::new(), ahead: VecDeque::new() };
     way.ahead.push_back(path.base_name().as_bytes().to_vec());
     way.ahead.extend(parts(name.as_bytes()));
@@ -194,7 +206,9 @@ impl Way {
         let stat = stat(&file)?;
         let inside = names.get(1..).unwrap_or_default().join(&b'/');
         let kind = FileType::from_raw_mode(stat.st_mode);
-        Ok(Found { file, id, owner, inside, links: stat.st_nlink, kind })
+        // The kernel gives no negative size.
+        let size = u64::try_from(stat.st_size).unwrap_or(0);
+        Ok(Found { file, id, owner, inside, links: stat.st_nlink, size, kind })
     }
 }
 
