@@ -92,7 +92,7 @@ def run_all(asked, wanted, tools, made, root):
     todo = {}
     for one in wanted:
         for guest in one.guests:
-            parts = [part for part in one.parts if asked.part in (None, part)]
+            parts = [part for part in one.parts_on(guest) if asked.part in (None, part)]
             if guest in made and parts:
                 todo[(one.name, guest)] = (one, parts)
     outcomes = {}

@@ -24,6 +24,8 @@ class Scenario:
     path: pathlib.Path
     title: str
     guests: tuple
+    # Where the control is run.
+    control_guests: tuple
     bound: int
     # Which parts there are, and the point each begins at.
     parts: dict
@@ -37,17 +39,22 @@ class Scenario:
             if not line.startswith("#"):
                 break
             key, colon, value = line.lstrip("# ").partition(": ")
-            if colon and key in ("guests", "bound", "guarded-in", "control-in"):
+            if colon and key in ("guests", "control-guests", "bound", "guarded-in", "control-in"):
                 keys[key] = value.split()
         title = lines[0].lstrip("# ").strip()
         guests = tuple(keys.get("guests", GUESTS))
         parts = {"guarded": keys.get("guarded-in", ["ready"])[0]}
         if any(line.startswith("control()") for line in lines):
             parts["control"] = keys.get("control-in", ["bare"])[0]
+        control_guests = tuple(keys.get("control-guests", guests))
         unknown = (set(guests) - set(GUESTS)) | (set(parts.values()) - {"ready", "bare"})
         if unknown or not any(line.startswith("guarded()") for line in lines):
             raise ValueError(f"{path}: no guarded(), or unknown: {unknown}")
-        return cls(path.stem, path, title, guests, int(keys.get("bound", [BOUND])[0]), parts)
+        return cls(path.stem, path, title, guests, control_guests, int(keys.get("bound", [BOUND])[0]), parts)
+
+    def parts_on(self, guest):
+        """Which parts are run in this guest."""
+        return [part for part in self.parts if part != "control" or guest in self.control_guests]
 
 
 def scenarios():
