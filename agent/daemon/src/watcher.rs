@@ -94,7 +94,7 @@ impl Watcher {
             let lost = self.scans.take_loss();
             if looked_around.elapsed() >= TICK || lost == Loss::Some {
                 looked_around = Instant::now();
-                self.doubt(Doubt::Everything);
+                self.doubt(relinked.doubt(lost));
                 self.scan();
                 if whole == Coverage::Part || lost == Loss::Some {
                     whole = self.look_at_the_store(asks);
@@ -196,9 +196,17 @@ impl Watcher {
 
 /// Looks at what may have become one file with something of the running system: soon, and not all the time, since
 /// anybody may have a store optimised.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Relinked {
     not_before: Option<Instant>,
+    /// What has not been found out anew since.
+    doubt: Doubt,
+}
+
+impl Default for Relinked {
+    fn default() -> Self {
+        Self { not_before: None, doubt: Doubt::Essential }
+    }
 }
 
 impl Relinked {
@@ -207,7 +215,18 @@ impl Relinked {
         self.not_before.map_or(Duration::ZERO, |it| it.saturating_duration_since(Instant::now()))
     }
 
+    /// What to find out anew when it is time to look around: a whole closure is walked for it, so only if there is a
+    /// reason.
+    fn doubt(&mut self, lost: Loss) -> Doubt {
+        let doubt = std::mem::replace(&mut self.doubt, Doubt::Essential);
+        match lost {
+            Loss::None => doubt,
+            Loss::Some => Doubt::Everything,
+        }
+    }
+
     fn look(&mut self, look: impl FnOnce()) {
+        self.doubt = Doubt::Everything;
         let begin = Instant::now();
         look();
         let pause = RELINKED.max(begin.elapsed().saturating_mul(RESTS));
