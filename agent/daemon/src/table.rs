@@ -11,7 +11,7 @@ mod identity;
 mod standing;
 
 pub use decided::{Begun, Denial};
-pub use identity::{Identity, Known, Looked, Role, Shared};
+pub use identity::{ByPath, Identity, Known, Looked, Role, Shared};
 pub use standing::{Answer, RulesInForce, Standing};
 
 use closures::Closures;
@@ -169,11 +169,19 @@ impl Table {
         inner.owned.entry(toplevel.clone()).or_default().remove(&file);
     }
 
-    /// The file is one of the running system's too: it activates where the path says so, and no more.
-    pub fn mean_by_path(&self, file: Identity) {
-        if let Some(role) = self.lock().files.get_mut(&file) {
-            role.meant.append(&mut role.owners);
-        }
+    /// The file is one of the running system's too: it activates these toplevels where the path says so, and no more.
+    pub fn mean_by_path(&self, file: Identity, which: ByPath) -> BTreeSet<StorePath> {
+        let mut guard = self.lock();
+        let inner = &mut *guard;
+        let Some(role) = inner.files.get_mut(&file) else { return BTreeSet::new() };
+        let (moved, kept) =
+            std::mem::take(&mut role.owners).into_iter().partition(|it| match which {
+                ByPath::All => true,
+                ByPath::OwnFiles => !inner.leading.contains(it),
+            });
+        role.owners = kept;
+        role.meant.extend(BTreeSet::iter(&moved).cloned());
+        moved
     }
 
     /// Notes that the look `number` found out whether the running system has the file.

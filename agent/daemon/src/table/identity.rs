@@ -64,6 +64,15 @@ pub enum Known {
     ByPath,
 }
 
+/// Which toplevels activate by the name of a file only, since the running system has it too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ByPath {
+    /// All.
+    All,
+    /// Those whose entry points lie in themselves: where one leads to another path, the name is that one's.
+    OwnFiles,
+}
+
 /// The program that the entry points of many toplevels lead to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shared {

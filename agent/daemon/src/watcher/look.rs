@@ -4,7 +4,7 @@ use super::Watcher;
 use super::vital::Doubt;
 use crate::audit::Notice;
 use crate::entry_points::{self, EntryPoint, Lies, ResolveError, Role, UNSHARED};
-use crate::table::{Answer, Identity, Known, Looked, Shared};
+use crate::table::{Answer, ByPath, Identity, Known, Looked, Shared};
 use jiff::Timestamp;
 use narwarden_core::store_path::StorePath;
 use narwarden_linux::elf::interpreter;
@@ -31,11 +31,16 @@ impl Watcher {
     pub(super) fn look_who_shares(&self, file: Identity) {
         let number = self.table.begin_look();
         self.doubt(Doubt::Everything);
-        if self.is_vital(file.file()) {
-            let owners = self.table.role(file).map(|role| role.owners).unwrap_or_default();
-            self.table.mean_by_path(file);
+        let host_s = if self.is_essential(file.file()) {
+            Some(ByPath::All)
+        } else {
+            // As far as the database says: no toplevel may run by that what another path brings.
+            self.is_vital(file.file()).then_some(ByPath::OwnFiles)
+        };
+        if let Some(which) = host_s {
+            let moved = self.table.mean_by_path(file, which);
             // It is one file, so one of them is enough to let go of it.
-            if let Some(owner) = owners.first() {
+            if let Some(owner) = moved.first() {
                 self.look(owner);
             }
         }
@@ -109,11 +114,7 @@ impl Watcher {
             // have good reasons to read it.
             Lies::In(owner) => {
                 self.table.leads_elsewhere(toplevel);
-                let is_host_s = || match entry.links {
-                    0..=UNSHARED => self.is_essential(entry.id),
-                    _ => self.is_vital(entry.id),
-                };
-                if self.table.is_in_admitted_closure(owner) || is_host_s() {
+                if self.table.is_in_admitted_closure(owner) || self.is_essential(entry.id) {
                     self.table.disown(file, toplevel);
                 } else {
                     self.table.know_entry_point(file, toplevel.clone(), Known::ByInode);

@@ -93,6 +93,25 @@ fn a_reference_in_the_database_proves_nothing() {
     });
 }
 
+/// As `nix store optimise` leaves it: the running system may have it too, and whoever can write to the database says so.
+#[test]
+fn nor_does_a_reference_to_a_file_with_many_names() {
+    live("leads::nor_does_a_reference_to_a_file_with_many_names", |host| {
+        let parts = add(host, "parts", &[("x", script("evil"))]);
+        let running = host.system.toplevel("running", None);
+        host.system.sign(&running);
+        runs(host, &running);
+        let top = leading(host, &parts, "x");
+        host.system.forge.add_reference(&running, &parts).unwrap();
+        for name in ["one", "two"] {
+            fs::hard_link(host.physical(&parts).join("x"), host.root().join(name)).unwrap();
+        }
+        assert!(host.run("$T/activate", &top).trace.contains("evil"), "control");
+        host.guard();
+        assert!(host.run("$T/activate", &top).was_refused());
+    });
+}
+
 #[test]
 fn a_file_of_the_running_system_is_read_by_everybody() {
     live("leads::a_file_of_the_running_system_is_read_by_everybody", |host| {
