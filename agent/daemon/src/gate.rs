@@ -41,8 +41,9 @@ use std::time::{Duration, Instant};
 pub enum Ask {
     /// Look whether this store path is a toplevel, and make its entry points known: somebody waits.
     Look(StorePath),
-    /// Look whether the running system has this file too: somebody who called it by another name waits.
-    Shared(Identity),
+    /// Look whether the running system has this file too, unless somebody did after this number was given out: whoever
+    /// called it by another name waits.
+    Shared(Identity, u64),
     /// Files of the store were made one.
     Relinked,
     /// Decide about this toplevel now: somebody waits.

@@ -8,6 +8,7 @@
 mod closures;
 mod decided;
 mod identity;
+mod sharing;
 mod standing;
 
 pub use decided::{Begun, Denial};
@@ -50,6 +51,8 @@ struct Inner {
     closures: Closures,
     /// Toplevels with entry points that lie in other store paths.
     leading: BTreeSet<StorePath>,
+    /// Store paths that hold the program behind the entry points of many, and nothing else.
+    programs: BTreeSet<StorePath>,
     /// Programs that can be given the shared program to run: its ELF interpreters.
     loaders: BTreeSet<FileId>,
     /// Toplevels of which not everything that activates could be told.
@@ -118,6 +121,10 @@ impl Table {
 
     /// Notes whether what runs asks for the daemon's unit. What was decided while it was otherwise no longer holds.
     pub fn put_asked(&self, asked: Asked) {
+        // For a moment it could not be told: whoever judges in it finds out for themselves, and denies.
+        if matches!(asked, Asked::Unknown(_)) {
+            return;
+        }
         let mut inner = self.lock();
         if inner.agent.as_ref() != Some(&asked) {
             inner.agent = Some(asked);
@@ -169,36 +176,6 @@ impl Table {
         inner.owned.entry(toplevel.clone()).or_default().remove(&file);
     }
 
-    /// The file is one of the running system's too: it activates these toplevels where the path says so, and no more.
-    pub fn mean_by_path(&self, file: Identity, which: ByPath) -> BTreeSet<StorePath> {
-        let mut guard = self.lock();
-        let inner = &mut *guard;
-        let Some(role) = inner.files.get_mut(&file) else { return BTreeSet::new() };
-        let (moved, kept) =
-            std::mem::take(&mut role.owners).into_iter().partition(|it| match which {
-                ByPath::All => true,
-                ByPath::OwnFiles => !inner.leading.contains(it),
-            });
-        role.owners = kept;
-        role.meant.extend(BTreeSet::iter(&moved).cloned());
-        moved
-    }
-
-    /// Notes that the look `number` found out whether the running system has the file.
-    pub fn looked_who_shares(&self, file: Identity, number: u64) {
-        let mut inner = self.lock();
-        if inner.sharing.len() >= MOST_LOOKED {
-            inner.sharing.clear();
-        }
-        inner.sharing.insert(file, number);
-    }
-
-    /// Whether somebody found that out after `number` was given out.
-    #[must_use]
-    pub fn looked_who_shares_since(&self, file: Identity, number: u64) -> bool {
-        self.lock().sharing.get(&file).is_some_and(|at| *at > number)
-    }
-
     /// Notes that entry points of `toplevel` lie in other store paths.
     pub fn leads_elsewhere(&self, toplevel: &StorePath) {
         self.lock().leading.insert(toplevel.clone());
@@ -214,16 +191,6 @@ impl Table {
     #[must_use]
     pub fn is_in_admitted_closure(&self, path: &StorePath) -> bool {
         self.lock().closures.contain(path)
-    }
-
-    /// Makes the program that entry points lead to known.
-    pub fn know_shared(&self, file: Identity, shared: Shared) {
-        let mut inner = self.lock();
-        inner.files.entry(file).or_default().shared = Some(shared);
-        match shared {
-            Shared::Program(loader) => inner.loaders.extend(loader),
-            Shared::Script => {}
-        }
     }
 
     /// Notes that not everything that activates a toplevel could be told, or that by now it can: until then it is
@@ -294,12 +261,6 @@ impl Table {
     #[must_use]
     pub fn is_known(&self, path: &StorePath) -> bool {
         self.lock().owned.contains_key(path)
-    }
-
-    /// The store paths whose entry points are known.
-    #[must_use]
-    pub fn known_toplevels(&self) -> Vec<StorePath> {
-        self.lock().owned.keys().cloned().collect()
     }
 
     /// Forgets what was decided, so that it is decided afresh.

@@ -100,13 +100,13 @@ impl Watcher {
                     whole = self.look_at_the_store(asks);
                 } else {
                     // Files may have been replaced by others of the same contents, as `nix store optimise` does.
-                    let _ = self.look_at_all(self.table.known_toplevels().into_iter(), asks);
+                    let _ = self.look_at_all(self.table.looked_after().into_iter(), asks);
                 }
             } else if self.scans.are_relinked() && relinked.pause().is_zero() {
                 self.scans.forget_relinked();
                 relinked.look(|| {
                     self.doubt(Doubt::Essential);
-                    let _ = self.look_at_all(self.table.known_toplevels().into_iter(), asks);
+                    let _ = self.look_at_all(self.table.looked_after().into_iter(), asks);
                 });
             }
         }
@@ -131,7 +131,9 @@ impl Watcher {
                 Ask::Appeared(path) => {
                     self.look(&path);
                 }
-                Ask::Shared(file) => self.look_who_shares(file),
+                // Many may ask at once, and again while they wait.
+                Ask::Shared(file, before) if self.table.looked_who_shares_since(file, before) => {}
+                Ask::Shared(file, _) => self.look_who_shares(file),
                 // It is noted, and the loop sees to it.
                 Ask::Relinked => {}
                 Ask::Decide(path) => self.queue.want(path, Urgency::Waited),

@@ -35,7 +35,7 @@ pub use shelf::Shelf;
 pub(crate) use observe::Observer;
 
 use crate::location::Location;
-use crate::measure::Progress;
+use crate::measure::{Pace, Progress};
 use binding::Binding;
 use book::{Book, Entry, Found, KEY};
 use narwarden_core::closure::PathIndex;
@@ -181,7 +181,12 @@ impl Seals {
         }
         // The largest tree does not begin when all others are done.
         known.sort_by_key(|(_, entry)| std::cmp::Reverse(entry.nodes));
-        let answers = crew::ask(known.len(), threads, |place, buffer| {
+        let most = match progress.pace() {
+            Pace::Full => crew::WAITING,
+            // It is in nobody's way.
+            Pace::Background => 0,
+        };
+        let answers = crew::ask(known.len(), threads, most, |place, buffer| {
             let (job, entry) = known.get(place).filter(|_| !progress.is_cancelled())?;
             let evidence = self.fitting(book, job, entry, buffer)?;
             progress.sealed(evidence.nar_size.get());

@@ -75,15 +75,20 @@ impl Gate {
         let mut role = role;
         let reads = request.kind() == Access::Open
             && process.executable().is_some_and(|program| self.settings.may_read(program));
-        if let Some(Role { owners, .. }) = &role
+        let came_through = role.as_ref().is_some_and(|role| role.shared.is_some())
+            && passed.came_through(request, process);
+        // It would be refused. What is a file of the running system by its name is not asked about again.
+        if let Some(Role { owners, shared, .. }) = &role
+            && (!owners.is_empty() || shared.is_some())
             && !reads
+            && !came_through
             && shares(request.file())
             && hint.as_ref().is_none_or(|hint| !owners.contains(hint))
         {
             let before = *look.get_or_insert_with(|| self.table.begin_look());
             if !self.table.looked_who_shares_since(file, before) {
                 let why = "looking whether the running system has the file too";
-                return Decision::wait(Ask::Shared(file), owners.first(), why);
+                return Decision::wait(Ask::Shared(file, before), owners.first(), why);
             }
             role = self.table.role(file);
         }
@@ -92,9 +97,7 @@ impl Gate {
             Some(Role { meant, .. }) if hint.as_ref().is_some_and(|hint| meant.contains(hint)) => {
                 self.activation(meant, hint, *scan.get_or_insert_with(|| self.ask_scan()))
             }
-            Some(Role { shared: Some(_), .. }) if passed.came_through(request, process) => {
-                Decision::Pass
-            }
+            Some(Role { shared: Some(_), .. }) if came_through => Decision::Pass,
             Some(Role { owners, .. }) if !owners.is_empty() => {
                 self.activation(owners, hint, *scan.get_or_insert_with(|| self.ask_scan()))
             }

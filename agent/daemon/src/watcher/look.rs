@@ -32,6 +32,12 @@ impl Watcher {
         let number = self.table.begin_look();
         self.doubt(Doubt::Everything);
         let host_s = if self.is_essential(file.file()) {
+            if self.table.role(file).is_some_and(|role| role.shared.is_some()) {
+                // One of them is another name of it.
+                for path in self.table.programs() {
+                    self.look(&path);
+                }
+            }
             Some(ByPath::All)
         } else {
             // As far as the database says: no toplevel may run by that what another path brings.
@@ -59,6 +65,7 @@ impl Watcher {
             Ok(Role::Toplevel) => self.know(path).map(|()| Looked::Toplevel),
             Ok(Role::SwitchProgram) => self.know_shared(path).map(|()| Looked::Toplevel),
             Ok(Role::Other) => {
+                self.table.forget_program(path);
                 // Only what was a toplevel and is gone is broken off: a link may lead to what never was one, and that
                 // has to be said in a verdict.
                 if self.table.is_known(path) {
@@ -138,8 +145,12 @@ impl Watcher {
     /// The program behind the entry points of toplevels, in a store path of its own.
     fn know_shared(&self, path: &StorePath) -> Result<(), LookError> {
         let program = entry_points::switch_program(&self.store, path)?;
+        if program.links > UNSHARED && self.is_essential(program.id) {
+            // The shell under another name, or so: nobody goes without it, whatever it was before.
+            self.table.is_not_shared(Identity::of(&program.file)?);
+            return Ok(self.marks.release(program.file.as_fd())?);
+        }
         if program.links > UNSHARED && self.is_vital(program.id) {
-            // The shell under another name, or so: nobody goes without it.
             return Ok(self.marks.release(program.file.as_fd())?);
         }
         let loader = interpreter(reopen(&program)?.as_fd())?;
@@ -150,7 +161,7 @@ impl Watcher {
             }
             None => Shared::Script,
         };
-        self.table.know_shared(Identity::of(&program.file)?, kind);
+        self.table.know_shared(path.clone(), Identity::of(&program.file)?, kind);
         Ok(self.marks.hold(program.file.as_fd())?)
     }
 

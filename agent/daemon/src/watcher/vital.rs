@@ -12,7 +12,8 @@ use narwarden_store::{Database, DatabaseError, Target};
 use rustix::fd::AsFd;
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// How many files are looked at; a system has some hundred thousand.
 const MOST: usize = 1 << 22;
@@ -32,9 +33,16 @@ pub struct Vital {
     /// Of which systems the rest is known.
     systems: Vec<StorePath>,
     essential: BTreeSet<FileId>,
-    /// All of their closures, as far as the database says; looked for when somebody first asks.
+    /// The paths of all of their closures, as far as the database says; asked once, when somebody first wants to know.
+    roots: Option<Vec<PathBuf>>,
+    /// The files of these.
     files: Option<BTreeSet<FileId>>,
+    /// When that began.
+    walked: Option<Instant>,
 }
+
+/// So long a walk through whole closures is good enough: anybody can have one asked for.
+const WALK_AGAIN: Duration = Duration::from_secs(10);
 
 impl Vital {
     /// Whether the file is one of them. That is as good as the database, so it says only that others need the file.
@@ -49,11 +57,16 @@ impl Vital {
     ) -> Result<bool, DatabaseError> {
         self.keep_up(places, store);
         if self.files.is_none() {
-            let mut files = Files(BTreeSet::new());
-            for system in &self.systems {
-                files.add(system, places)?;
-            }
+            let (begin, mut files) = (Instant::now(), Files(BTreeSet::new()));
+            let roots = match self.roots.take() {
+                Some(roots) => roots,
+                None => closures(&self.systems, places)?,
+            };
+            let mut looked_at = 0;
+            roots.iter().for_each(|root| files.walk(root, &mut looked_at));
+            self.roots = Some(roots);
             self.files = Some(files.0);
+            self.walked = Some(begin);
         }
         let is_known = self.files.as_ref().is_some_and(|files| files.contains(&file));
         Ok(is_known || self.essential.contains(&file))
@@ -71,6 +84,7 @@ impl Vital {
         self.essential.clear();
         match doubt {
             Doubt::Essential => {}
+            Doubt::Everything if self.walked.is_some_and(|it| it.elapsed() < WALK_AGAIN) => {}
             Doubt::Everything => self.files = None,
         }
     }
@@ -91,20 +105,19 @@ impl Vital {
     }
 }
 
+fn closures(systems: &[StorePath], places: &Places) -> Result<Vec<PathBuf>, DatabaseError> {
+    let store = places.location.store_directory();
+    let mut roots = BTreeSet::new();
+    for system in systems {
+        let closure = Database::at(&places.location).closure(system)?;
+        roots.extend(closure.value.claims().map(|(_, claim)| store.join(claim.path.base_name())));
+    }
+    Ok(roots.into_iter().collect())
+}
+
 struct Files(BTreeSet<FileId>);
 
 impl Files {
-    fn add(&mut self, system: &StorePath, places: &Places) -> Result<(), DatabaseError> {
-        let closure = Database::at(&places.location).closure(system)?;
-        let store = places.location.store_directory();
-        let roots = closure.value.claims().map(|(_, claim)| store.join(claim.path.base_name()));
-        let mut looked_at = 0;
-        for root in roots {
-            self.walk(&root, &mut looked_at);
-        }
-        Ok(())
-    }
-
     fn walk(&mut self, root: &Path, looked_at: &mut usize) {
         let mut ahead = vec![root.to_owned()];
         while let Some(path) = ahead.pop() {

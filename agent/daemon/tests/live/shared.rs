@@ -109,6 +109,25 @@ fn what_becomes_one_with_a_held_file_is_let_go() {
     });
 }
 
+/// What holds nothing but a `switch-to-configuration` is held as the program behind all of them.
+#[test]
+fn what_becomes_one_with_a_shared_program_is_let_go() {
+    live("shared::what_becomes_one_with_a_shared_program_is_let_go", |host| {
+        let (running, _) = copied(host, "sw/bin/sh");
+        let bytes = fs::read("/bin/sh").unwrap();
+        let name = "bin/switch-to-configuration";
+        let tree = Tree::directory([(name, Tree::executable(bytes))]);
+        let program = host.system.forge.add("switch", &tree, Addressing::Input, &[]).unwrap();
+        host.guard();
+        let script = format!("exec $T/{name} -c 'echo evil >> $TRACE'");
+        wait_for("the look at the program", || host.run(&script, &program).was_refused());
+        make_one(host, (&program, name), (&running, "sw/bin/sh"));
+        assert_runs(host, &running, "exec $T/sw/bin/sh -c 'echo it ran >> $TRACE'");
+        let switch = "TOPLEVEL=x exec $SWITCH switch";
+        assert!(host.run(switch, &running).was_refused(), "the program of others stays shut");
+    });
+}
+
 /// Nobody tells of it: whoever runs the program is the first to find out.
 #[test]
 fn what_became_one_unseen_is_looked_at_when_it_is_run() {

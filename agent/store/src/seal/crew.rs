@@ -8,24 +8,26 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::{Builder, Scope};
 
 /// So many threads wait for a disk at a time.
-const WAITING: usize = 16;
+pub(super) const WAITING: usize = 16;
 /// A thread that had so many bytes read waits for a disk more than for the others.
 const WAITS: u64 = 64 << 10;
 
-/// Asks `each` for every place below `count`, from several threads, and returns what it answered, in no order. It is
+/// Asks `each` for every place below `count`, from `threads` threads and, where one waits for the disk, `most` more, and returns what it answered, in no order. It is
 /// given a buffer that the thread keeps.
 ///
 /// What a thread that panics had been asked for is missing.
 pub(super) fn ask<T: Send>(
     count: usize,
     threads: NonZeroUsize,
+    most: usize,
     each: impl Fn(usize, &mut Vec<u8>) -> Option<T> + Sync,
 ) -> Vec<T> {
     let crew = Crew {
         each,
         count,
+        most,
         next: AtomicUsize::new(0),
-        is_large: AtomicBool::new(threads.get() >= WAITING),
+        is_large: AtomicBool::new(threads.get() >= most),
         answers: Mutex::new(Vec::new()),
     };
     std::thread::scope(|scope| {
@@ -38,6 +40,8 @@ pub(super) fn ask<T: Send>(
 struct Crew<F, T> {
     each: F,
     count: usize,
+    /// How many threads to add, where one waits.
+    most: usize,
     next: AtomicUsize,
     /// Whether there are threads enough to wait.
     is_large: AtomicBool,
@@ -66,7 +70,7 @@ impl<T: Send, F: Fn(usize, &mut Vec<u8>) -> Option<T> + Sync> Crew<F, T> {
             if read_by_this_thread().saturating_sub(before) >= WAITS
                 && !self.is_large.swap(true, Ordering::Relaxed)
             {
-                self.add(scope, WAITING.min(self.count.saturating_sub(place)));
+                self.add(scope, self.most.min(self.count.saturating_sub(place)));
             }
         }
     }
@@ -86,7 +90,7 @@ mod tests {
                     asked.fetch_add(1, Ordering::Relaxed);
                     Some(place)
                 };
-                let answers = ask(count, NonZeroUsize::new(threads).unwrap(), each);
+                let answers = ask(count, NonZeroUsize::new(threads).unwrap(), WAITING, each);
                 assert_eq!(asked.into_inner(), count);
                 assert_eq!(answers.into_iter().collect::<BTreeSet<_>>(), (0..count).collect());
             }
@@ -108,7 +112,7 @@ mod tests {
             }
             Some(place)
         };
-        let answers = ask(100, NonZeroUsize::new(2).unwrap(), each);
+        let answers = ask(100, NonZeroUsize::new(2).unwrap(), WAITING, each);
         assert_eq!((failed.into_inner(), answers.len()), (1, 99));
     }
 }
