@@ -53,7 +53,7 @@ impl<T: Send, F: Fn(usize, &mut Vec<u8>) -> Option<T> + Sync> Crew<F, T> {
         for _ in 0..threads {
             let work = move || drop(catch_unwind(AssertUnwindSafe(|| self.work(scope))));
             // One that is not to be had is not needed.
-            let _ = Builder::new().spawn_scoped(scope, work);
+            let _ = Builder::new().name("seals".to_owned()).spawn_scoped(scope, work);
         }
     }
 
