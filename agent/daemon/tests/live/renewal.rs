@@ -265,8 +265,7 @@ fn what_cannot_be_a_version_leaves_the_old_one_guarding() {
         host.guard();
         let before = running(host);
         let (good, evil) = (host.system.good.clone(), host.system.evil.clone());
-        let mut failed = 0;
-        for (what, bytes, mode) in [
+        let wrong = [
             ("a script", &b"#!/bin/sh\nexec sleep 1000\n"[..], 0o555),
             ("text", b"narwardend", 0o555),
             ("nothing", b"", 0o555),
@@ -276,10 +275,10 @@ fn what_cannot_be_a_version_leaves_the_old_one_guarding() {
             ("writable by all", &whole, 0o757),
             ("not executable", &whole, 0o444),
             ("as much as the kernel reads first", half, 0o555),
-        ] {
+        ];
+        for (failed, (what, bytes, mode)) in (1..).zip(wrong) {
             put(&place, bytes, mode);
             reload(host);
-            failed += 1;
             wait_for(what, || count(host, "successor-failed") == failed);
             assert_eq!(running(host), before, "{what}");
             assert!(host.run(SWITCH, &evil).was_refused(), "{what}");
