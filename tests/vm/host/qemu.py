@@ -12,6 +12,8 @@ import time
 MEMORY = "768"
 PAYLOAD, RESULTS = 1 << 20, 32 << 20
 APPEND = ("console=ttyS0 panic=-1 quiet mitigations=off nokaslr random.trust_cpu=on no_timer_check audit=0 "
+          # As NixOS has them; what a page has held does not matter here.
+          "lsm=landlock,yama,bpf init_on_alloc=0 transparent_hugepage=never no5lvl nowatchdog "
           "systemd.show_status=0")
 # What a saved state fits. -no-reboot: a reboot ends qemu, and the runner starts it again.
 BOARD = ("-nodefaults", "-no-user-config", "-display", "none",
