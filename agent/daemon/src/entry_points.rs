@@ -19,12 +19,11 @@ pub use narwarden_store::resolve::{Found, ResolveError};
 
 use narwarden_core::store_path::StorePath;
 use narwarden_linux::file_id::FileId;
-use narwarden_store::resolve::{MOST_SPECIALISATIONS, resolve};
+use narwarden_store::resolve::{MOST_SPECIALISATIONS, names_in, resolve};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Dir, Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::retry_on_intr;
 use std::io;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 /// What activates a toplevel, below it.
@@ -296,35 +295,24 @@ fn specialisations(
     surface: &mut Surface,
 ) -> Result<Vec<String>, ResolveError> {
     let place = format!("{prefix}specialisation");
-    let directory = match resolve(&store, toplevel, &place).and_then(Found::into_directory) {
-        Ok(directory) => directory,
+    let mut names = match names_in(store, toplevel, &place, MOST_LOOKED_AT + 1) {
+        Ok(names) => names,
         Err(error) => return surface.refuse(place, error).map(|()| Vec::new()),
     };
-    let failed = |operation| move |errno: rustix::io::Errno| ResolveError::io(operation, errno);
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let open = || openat2(&directory, ".", flags, Mode::empty(), ResolveFlags::BENEATH);
-    let mut entries =
-        Dir::new(retry_on_intr(open).map_err(failed("open"))?).map_err(failed("list"))?;
-    let mut names = Vec::new();
-    while let Some(entry) = entries.read() {
-        let entry = entry.map_err(failed("list"))?;
-        let name = entry.file_name().to_bytes();
-        if name == b"." || name == b".." {
-            continue;
-        }
-        let whole = format!("{place}/{}", String::from_utf8_lossy(name));
-        let text = std::ffi::OsStr::from_bytes(name).to_str();
-        // Nix would not make such a name, nor a system so many: whoever did has to say so to an operator.
-        if text.is_none() {
-            surface.refused.push(Refused { name: whole, error: ResolveError::TooManySteps });
-            continue;
-        }
-        if names.len() > MOST_LOOKED_AT {
-            surface.refused.push(too_many(place));
-            break;
-        }
-        names.push(whole);
+    if names.len() > MOST_LOOKED_AT {
+        names.truncate(MOST_LOOKED_AT);
+        surface.refused.push(too_many(place.clone()));
     }
-    names.sort();
-    Ok(names)
+    let mut whole = Vec::new();
+    for name in names {
+        match String::from_utf8(name) {
+            Ok(name) => whole.push(format!("{place}/{name}")),
+            // Nix would not make such a name: whoever did has to say so to an operator.
+            Err(error) => {
+                let name = format!("{place}/{}", error.as_bytes().escape_ascii());
+                surface.refused.push(Refused { name, error: ResolveError::TooManySteps });
+            }
+        }
+    }
+    Ok(whole)
 }

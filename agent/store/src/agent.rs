@@ -3,13 +3,13 @@
 //! Names are followed as [`resolve`] does, so a link to `/dev/null` leads out of the store, on whatever root it lies.
 
 use crate::location::Location;
-use crate::resolve::{Found, MOST_SPECIALISATIONS, ResolveError, resolve};
+use crate::resolve::{Found, MOST_SPECIALISATIONS, ResolveError, names_in, resolve};
 use crate::target::{Target, TargetError};
 use narwarden_core::agent::{Agent, Removed, UNIT, Unit};
 use narwarden_core::plan::{AgentAsk, Plan};
 use narwarden_core::store_path::StorePath;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Dir, Mode, OFlags, ResolveFlags, open, openat2};
+use rustix::fs::{Mode, OFlags, open};
 use rustix::io::{Errno, retry_on_intr};
 use std::collections::VecDeque;
 
@@ -177,30 +177,15 @@ fn specialisations(
     prefix: &str,
 ) -> Result<Vec<String>, ResolveError> {
     let place = format!("{prefix}specialisation");
-    let directory = match resolve(&store, toplevel, &place).and_then(Found::into_directory) {
-        Ok(directory) => directory,
+    let names = match names_in(store, toplevel, &place, MOST_SPECIALISATIONS + 1) {
+        Ok(names) if names.len() > MOST_SPECIALISATIONS => {
+            return Err(ResolveError::TooManySpecialisations { most: MOST_SPECIALISATIONS });
+        }
+        Ok(names) => names,
         Err(ResolveError::Missing) => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
-    let failed = |operation| move |errno| ResolveError::io(operation, errno);
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let open = || openat2(&directory, ".", flags, Mode::empty(), ResolveFlags::BENEATH);
-    let mut entries =
-        Dir::new(retry_on_intr(open).map_err(failed("open"))?).map_err(failed("list"))?;
-    let mut names = Vec::new();
-    while let Some(entry) = entries.read() {
-        let entry = entry.map_err(failed("list"))?;
-        let name = entry.file_name().to_bytes();
-        if name == b"." || name == b".." {
-            continue;
-        }
-        // Nix would not make such a name.
-        let name = std::str::from_utf8(name).map_err(|_| ResolveError::TooManySteps)?;
-        if names.len() == MOST_SPECIALISATIONS {
-            return Err(ResolveError::TooManySpecialisations { most: MOST_SPECIALISATIONS });
-        }
-        names.push(format!("{place}/{name}"));
-    }
-    names.sort();
-    Ok(names)
+    // Nix would not make a name that is no text.
+    let text = |name| String::from_utf8(name).map_err(|_| ResolveError::TooManySteps);
+    names.into_iter().map(|name| Ok(format!("{place}/{}", text(name)?))).collect()
 }

@@ -64,8 +64,15 @@ pub fn judge_sealed(
         Some(seals) => seals.answer(jobs, options.threads, progress),
         None => (BTreeMap::new(), jobs),
     };
+    let mut hashed = measure_jobs(location, rest, options, progress, seals);
+    // They were taken away, or the clock was set: what they said in between is not known to be so.
+    if seals.is_some_and(|seals| !seals.hold()) {
+        let doubted = plan.jobs().filter(|job| measured.contains_key(&job.index)).collect();
+        progress.forget_sealed(measured.len() as u64);
+        measured.clear();
+        hashed.extend(measure_jobs(location, doubted, options, progress, None));
+    }
     let sealed_paths = measured.len() as u64;
-    let hashed = measure_jobs(location, rest, options, progress, seals);
     let hashed_bytes = hashed.values().map(size).sum();
     measured.extend(hashed);
     let judgements = verify_all(plan, &measured, options);

@@ -134,6 +134,12 @@ impl Progress {
         self.paths.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// What so many seals said is to be measured after all.
+    pub(crate) fn forget_sealed(&self, paths: u64) {
+        self.sealed.store(0, Ordering::Relaxed);
+        self.paths.fetch_sub(paths, Ordering::Relaxed);
+    }
+
     /// Breaks off. What was not measured by then denies.
     pub fn cancel(&self) {
         self.cancelled.store(true, Ordering::Relaxed);

@@ -8,7 +8,7 @@
 use narwarden_core::store_path::{STORE_DIR, StorePath};
 use narwarden_linux::file_id::FileId;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat2, readlinkat};
+use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags, fstat, openat2, readlinkat};
 use rustix::io::{Errno, retry_on_intr};
 use std::collections::VecDeque;
 use std::io;
@@ -169,6 +169,35 @@ pub fn resolve(store: impl AsFd, path: &StorePath, name: &str) -> Result<Found, 
         }
     }
     Err(ResolveError::TooManySteps)
+}
+
+/// The names in the directory that `name` leads to, sorted; where there are more than `most`, some `most` of them.
+///
+/// # Errors
+/// Where it leads to no directory, or the system refuses to tell.
+pub fn names_in(
+    store: impl AsFd,
+    path: &StorePath,
+    name: &str,
+    most: usize,
+) -> Result<Vec<Vec<u8>>, ResolveError> {
+    let directory = resolve(store, path, name)?.into_directory()?;
+    let failed = |operation| move |errno| ResolveError::io(operation, errno);
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let open = || openat2(&directory, ".", flags, Mode::empty(), ResolveFlags::BENEATH);
+    let mut entries =
+        Dir::new(retry_on_intr(open).map_err(failed("open"))?).map_err(failed("list"))?;
+    let mut names = Vec::new();
+    while names.len() < most {
+        let Some(entry) = entries.read() else { break };
+        let entry = entry.map_err(failed("list"))?;
+        let name = entry.file_name().to_bytes();
+        if name != b"." && name != b".." {
+            names.push(name.to_vec());
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
 }
 
 /// Where one is, and what is still to be gone.

@@ -110,7 +110,7 @@ def run_all(asked, wanted, tools, made, root):
         return outcome
 
     jobs = sorted(((one, guest, which) for (_, guest), (one, parts) in todo.items() for which in parts),
-                  key=lambda job: -times.get(f"{job[0].name}-{job[1]}-{job[2]}", 60))
+                  key=lambda job: -times.get(f"{job[0].name}-{job[1]}-{job[2]}", job[0].bound))
     with concurrent.futures.ThreadPoolExecutor(asked.jobs) as pool:
         futures = {pool.submit(part, *job): job for job in jobs}
         for future in concurrent.futures.as_completed(futures):

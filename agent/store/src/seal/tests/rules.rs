@@ -176,12 +176,14 @@ fn seals_that_are_revoked_meanwhile_do_not_hold() {
         let (location, owner) = (bench.location(), bench.owner());
         Seals::open(shelf.clone(), &location, owner, Belief::Fitting, later(10)).unwrap()
     };
-    bench.judge_by(open());
+    let first = bench.judge_by(open());
     let (seals, control) = (open(), open());
     assert!(control.hold());
     shelf.revoke().unwrap();
     assert!(!seals.hold());
     let came = bench.judge_by(seals);
+    assert!(came.admitted);
+    assert_eq!((came.sealed, came.hashed), (0, first.hashed), "all of it was measured");
     assert_eq!(came.outcome.sealed, 0);
     assert!(!bench.book.exists(), "no book of before is put back");
 }
