@@ -32,6 +32,7 @@ use narwarden_linux::process::Process;
 use narwarden_linux::wake::{Rung, Wake};
 use passed::Passed;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::{Duration, Instant};
@@ -85,6 +86,8 @@ pub struct Gate {
 
 /// How many requests may wait; another one is denied.
 const MOST_WAITING: usize = 1024;
+/// How many events in a row may find no descriptor, with no request that has any.
+const MOST_UNREAD: u32 = 16;
 /// How long to sleep when nothing happens, so that the heart is seen to beat.
 const BEAT: Duration = Duration::from_secs(1);
 /// When a question is asked once more: it may have been lost in a full queue.
@@ -121,6 +124,7 @@ impl Gate {
         let mut buffer = EventBuffer::new();
         let mut waiting: Vec<Waiting> = Vec::new();
         let mut passed = Passed::default();
+        let mut unread = 0;
         loop {
             self.sleep(&waiting)?;
             self.pause.keep();
@@ -130,15 +134,25 @@ impl Gate {
                 for event in group.read(&mut buffer)? {
                     match event {
                         Event::Request(request) => {
+                            unread = 0;
                             self.take(request, from, &mut waiting, &mut passed);
                         }
                         Event::Overflow => {
                             self.stats.overflow();
                             self.ask(Ask::Overflowed);
                         }
+                        Event::NoDescriptor => {
+                            self.stats.garbled();
+                            unread += 1;
+                        }
                         Event::Garbled | Event::Notice => self.stats.garbled(),
                     }
                 }
+            }
+            // Requests that wait end, and give theirs back. Whatever else took them all does not: the host would be
+            // refused everything until the next start, which has as many as its unit says.
+            if unread >= MOST_UNREAD && waiting.is_empty() {
+                return Err(Errno::MFILE.into());
             }
             // Only what was learned, or time, can change an answer: else each execution would cost as many looks as
             // there are requests that wait.
@@ -167,7 +181,7 @@ impl Gate {
             PollFd::new(&*self.wake, PollFlags::IN),
         ];
         match poll(&mut fds, timeout.as_ref()) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }

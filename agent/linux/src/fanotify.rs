@@ -103,8 +103,8 @@ impl Group {
 
     /// The events that are there; none if there are none. Never blocks: poll(2) for more.
     ///
-    /// What the kernel could not hand over (no descriptor left, no memory) it denied itself; that is
-    /// an [`Event::Garbled`], and the next read goes on after it.
+    /// What the kernel could not hand over it denied itself; that is an [`Event::NoDescriptor`] or an
+    /// [`Event::Garbled`], and the next read goes on after it.
     ///
     /// # Errors
     /// The group is of no use any more.
@@ -113,7 +113,8 @@ impl Group {
             Ok(length) => Ok(Events::of_kernel(&self.group, buffer, length)),
             Err(Errno::AGAIN) => Ok(Events::none()),
             Err(broken @ (Errno::BADF | Errno::INVAL | Errno::FAULT)) => Err(broken.into()),
-            Err(_) => Ok(Events::lost_one()),
+            Err(Errno::MFILE | Errno::NFILE) => Ok(Events::lost(Event::NoDescriptor)),
+            Err(_) => Ok(Events::lost(Event::Garbled)),
         }
     }
 }

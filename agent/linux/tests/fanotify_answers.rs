@@ -224,7 +224,7 @@ fn without_descriptors_it_is_denied_and_goes_on() {
             opener.start(&format!("cat {}", held.display()));
             opener.assert_waits();
             let event = read_with(0);
-            assert!(matches!(event, Event::Garbled), "{event:?}");
+            assert!(matches!(event, Event::NoDescriptor), "{event:?}");
             assert_eq!(opener.status(), 1);
         }
 

@@ -6,6 +6,9 @@ use crate::closure::PathIndex;
 use crate::plan::{AgentAsk, Plan};
 use crate::reason::{Reason, Severity};
 
+/// How many of its places are named: what else is to be said of a generation needs room too.
+const MOST_NAMED: usize = 8;
+
 /// Holds what was found of the daemon's unit against the plan.
 #[must_use]
 pub fn agent(plan: &Plan<'_>, agent: &Agent) -> Vec<Finding> {
@@ -21,8 +24,15 @@ pub fn agent(plan: &Plan<'_>, agent: &Agent) -> Vec<Finding> {
         (AgentAsk::Unit, Agent::Asked { toplevel, specialisations }) => {
             let own = std::iter::once((UNIT.to_owned(), toplevel));
             let others = specialisations.iter().map(|(at, unit)| (format!("{at}/{UNIT}"), unit));
-            let against = own.chain(others).filter_map(|(at, unit)| against(plan, &at, unit));
-            against.map(|(reason, detail)| finding(reason, detail)).collect()
+            let mut against: Vec<_> =
+                own.chain(others).filter_map(|(at, unit)| against(plan, &at, unit)).collect();
+            let more = against.split_off(against.len().min(MOST_NAMED));
+            against.extend(
+                more.first().map(|(reason, _)| {
+                    (*reason, format!("and {} specialisations more", more.len()))
+                }),
+            );
+            against.into_iter().map(|(reason, detail)| finding(reason, detail)).collect()
         }
     }
 }

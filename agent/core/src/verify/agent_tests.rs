@@ -145,6 +145,22 @@ fn each_specialisation_has_to_bring_it() {
 }
 
 #[test]
+fn many_specialisations_leave_room_for_what_else_is_found() {
+    for (count, named) in [(7, 8), (8, 9), (256, 9)] {
+        let gone = |it| (format!("specialisation/{it}"), Unit::Removed(Removed::Missing));
+        let agent = Agent::Asked {
+            toplevel: Unit::Removed(Removed::Missing),
+            specialisations: (0..count).map(gone).collect(),
+        };
+        let found = judged(KEEP, Scope::Closure, Contents::Measured, &agent);
+        assert_eq!(found.len(), named, "{found:?}");
+        assert!(found.iter().all(|(code, _)| code == "agent-removed"));
+        let left_out = format!("and {} specialisations more", count - 7);
+        assert_eq!(found.iter().any(|(_, detail)| *detail == left_out), count > 7, "{found:?}");
+    }
+}
+
+#[test]
 fn it_is_asked_only_for_what_can_be_admitted() {
     let gone = asked(Unit::Removed(Removed::Missing));
     for (scope, contents) in [

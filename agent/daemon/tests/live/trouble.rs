@@ -157,6 +157,34 @@ fn activations_that_wait_take_no_descriptors_from_others() {
 }
 
 #[test]
+fn a_daemon_that_has_no_descriptors_left_makes_room_for_the_next_one() {
+    const NAME: &str = "trouble::a_daemon_that_has_no_descriptors_left_makes_room_for_the_next_one";
+    live(NAME, |host| {
+        use rustix::process::{Pid, Resource, Rlimit, prlimit};
+        host.guard_and_settle();
+        let mut daemon = host.daemon.take().unwrap();
+        let pid = Pid::from_raw(i32::try_from(daemon.id()).unwrap());
+        let few = Rlimit { current: Some(8), maximum: Some(8) };
+        prlimit(pid, Resource::Nofile, few).unwrap();
+        let (good, evil) = (host.system.good.clone(), host.system.evil.clone());
+        let other = |host: &Host, it: u32| {
+            let program = format!("cp /bin/true $DIR/o{it} && exec $DIR/o{it}");
+            host.run(&program, &good).status.success()
+        };
+        assert!(!other(host, 0), "control: what cannot be read is denied");
+        assert!(daemon.try_wait().unwrap().is_none(), "one that is lost is no reason");
+        let mut refused = 1;
+        wait_for("its end", || {
+            refused += u32::from(!other(host, refused));
+            daemon.try_wait().unwrap().is_some()
+        });
+        host.start();
+        assert!(other(host, refused + 1));
+        assert!(host.run(SWITCH, &evil).was_refused());
+    });
+}
+
+#[test]
 fn a_crash_leaves_no_memory_behind() {
     live("trouble::a_crash_leaves_no_memory_behind", |host| {
         use rustix::process::{Pid, Signal, kill_process};

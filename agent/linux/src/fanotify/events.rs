@@ -49,6 +49,8 @@ pub enum Event {
     Request(Request),
     /// The queue was full, and what did not fit was let through. Only an adopted group has a limit.
     Overflow,
+    /// There was no descriptor left for an event, and the kernel denied it.
+    NoDescriptor,
     /// Something happened that needs no answer; nothing is marked for that here.
     Notice,
     /// An event was lost: the kernel could not hand it over and denied it, or it was not understood.
@@ -66,8 +68,8 @@ impl Events {
         Self(Vec::new().into_iter())
     }
 
-    pub(super) fn lost_one() -> Self {
-        Self(vec![Event::Garbled].into_iter())
+    pub(super) fn lost(what: Event) -> Self {
+        Self(vec![what].into_iter())
     }
 
     /// Takes over what the read that returned `length` left in the buffer.

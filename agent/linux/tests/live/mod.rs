@@ -133,7 +133,7 @@ impl Gate {
     pub(crate) fn request(&mut self) -> Request {
         match self.event() {
             Event::Request(request) => request,
-            other @ (Event::Overflow | Event::Notice | Event::Garbled) => {
+            other @ (Event::Overflow | Event::NoDescriptor | Event::Notice | Event::Garbled) => {
                 panic!("not a request: {other:?}")
             }
         }
