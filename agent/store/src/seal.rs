@@ -50,7 +50,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use thiserror::Error;
-use write::{Room, Writer};
+use write::{Placed, Room, Writer};
 
 /// Why there are no seals.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -98,7 +98,7 @@ struct Made {
     writer: Option<Writer>,
     /// Seals that are not to be taken over.
     void: BTreeSet<[u8; KEY]>,
-    /// Nothing can be written here.
+    /// What is to be written will not lie there.
     failed: bool,
     refuted: u64,
     doubts: Vec<Doubt>,
@@ -342,9 +342,16 @@ impl Seals {
                     .as_ref()
                     .map_or(Ok(()), |book| writer.copy(book, |it| !made.void.contains(&it.key)))
                     .and_then(|()| shelf.put(writer, bound_to));
-                if let Err(error) = written {
-                    outcome.sealed = 0;
-                    made.fail(&shelf, &error);
+                match written {
+                    Ok(Placed::There) => {}
+                    Ok(Placed::Lost) => {
+                        outcome.sealed = 0;
+                        made.failed = true;
+                    }
+                    Err(error) => {
+                        outcome.sealed = 0;
+                        made.fail(&shelf, &error);
+                    }
                 }
             } else {
                 writer.abandon();

@@ -149,6 +149,11 @@ impl Book {
         &self.bound_to
     }
 
+    /// Device and inode.
+    pub(super) fn id(&self) -> io::Result<(u64, u64)> {
+        Ok(super::write::id(&self.file.metadata()?))
+    }
+
     pub(super) fn index(&self) -> &[Entry] {
         &self.index
     }

@@ -6,7 +6,7 @@
 
 use super::binding::BINDING;
 use super::book::{TOKEN, WRITABLE_BY_OTHERS};
-use super::write::{Writer, beside, remove};
+use super::write::{Placed, Writer, beside, remove};
 use crate::location::Location;
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -84,16 +84,20 @@ impl Shelf {
     }
 
     /// Puts a finished book here, with a number of its own.
-    pub(super) fn put(&self, writer: Writer, binding: &[u8; BINDING]) -> io::Result<()> {
+    pub(super) fn put(&self, writer: Writer, binding: &[u8; BINDING]) -> io::Result<Placed> {
         let Some(path) = &self.token else { return writer.finish(binding, &[0; TOKEN]) };
         let token = narwarden_linux::boot::nonce()?;
-        writer.finish(binding, &token)?;
+        match writer.finish(binding, &token)? {
+            Placed::Lost => return Ok(Placed::Lost),
+            Placed::There => {}
+        }
         // Until this is there, the book counts for nothing.
         let new = beside(path, "new");
         remove(&new)?;
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
         file.write_all(&token)?;
-        std::fs::rename(&new, path)
+        std::fs::rename(&new, path)?;
+        Ok(Placed::There)
     }
 
     /// Takes the book away.

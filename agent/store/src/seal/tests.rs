@@ -8,7 +8,7 @@ mod rules;
 
 use super::{Belief, NoSeals, Outcome, Seals, Shelf};
 use crate::measure::{Options, Progress};
-use crate::{Database, Location, judge_sealed};
+use crate::{Database, Judged, Location, judge_sealed};
 use narwarden_core::evidence::Measured;
 use narwarden_core::metadata::Owner;
 use narwarden_core::plan::{Contents, Plan, Scope};
@@ -87,14 +87,7 @@ impl Bench {
     }
 
     fn judge_by(&self, seals: Seals) -> Came {
-        let trust = TrustSet::parse(&self.rules.trust).unwrap().trust;
-        let rulebook: Rulebook =
-            Policy::parse(&self.rules.policy).unwrap().policy.bind(&trust).unwrap().rulebook;
-        let location = self.location();
-        let closure = Database::at(&location).closure(&self.generation.toplevel).unwrap().value;
-        let plan = Plan::new(&closure, &rulebook, Scope::Closure, Contents::Measured, NOW);
-        let options = Options { owner: self.owner(), ..Options::default() };
-        let judged = judge_sealed(&location, &plan, options, &Progress::default(), Some(&seals));
+        let judged = self.judge_with(&seals);
         let hash = |measured: &Measured| match measured {
             Measured::Bytes(evidence) => evidence.nar_hash.to_string(),
             Measured::Not(why) => format!("{why:?}"),
@@ -108,6 +101,17 @@ impl Bench {
             hashes: judged.measured.values().map(hash).collect(),
             outcome: seals.close(),
         }
+    }
+
+    fn judge_with(&self, seals: &Seals) -> Judged {
+        let trust = TrustSet::parse(&self.rules.trust).unwrap().trust;
+        let rulebook: Rulebook =
+            Policy::parse(&self.rules.policy).unwrap().policy.bind(&trust).unwrap().rulebook;
+        let location = self.location();
+        let closure = Database::at(&location).closure(&self.generation.toplevel).unwrap().value;
+        let plan = Plan::new(&closure, &rulebook, Scope::Closure, Contents::Measured, NOW);
+        let options = Options { owner: self.owner(), ..Options::default() };
+        judge_sealed(&location, &plan, options, &Progress::default(), Some(seals))
     }
 
     /// With every path sealed.

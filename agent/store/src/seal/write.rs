@@ -8,7 +8,7 @@ use super::book::{
     Book, Entry, HEADER, LARGEST, LONGEST, MAGIC, MOST, TOKEN, VERSION, checksum_of,
 };
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, BufWriter, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -21,6 +21,17 @@ pub(super) struct Writer {
     new: PathBuf,
     end: u64,
     index: BTreeMap<[u8; super::book::KEY], Entry>,
+    /// Device and inode of the book that was copied from.
+    copied: Option<(u64, u64)>,
+}
+
+/// What became of a finished book.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Placed {
+    /// It lies in its place.
+    There,
+    /// Another run wrote meanwhile, and this one's is gone.
+    Lost,
 }
 
 /// Whether there was room.
@@ -39,7 +50,8 @@ impl Writer {
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
         let mut file = BufWriter::with_capacity(64 << 10, file);
         file.write_all(&[0; HEADER])?;
-        Ok(Self { file, path: path.to_owned(), new, end: HEADER as u64, index: BTreeMap::new() })
+        let (path, end, index) = (path.to_owned(), HEADER as u64, BTreeMap::new());
+        Ok(Self { file, path, new, end, index, copied: None })
     }
 
     /// Adds a record, unless there is no room. The first of a path counts.
@@ -66,6 +78,7 @@ impl Writer {
 
     /// Takes over what `keep` says of an earlier book, as far as there is room.
     pub(super) fn copy(&mut self, book: &Book, keep: impl Fn(&Entry) -> bool) -> io::Result<()> {
+        self.copied = Some(book.id()?);
         let mut buffer = Vec::new();
         for entry in book.index().iter().filter(|entry| keep(entry)) {
             // One that was damaged is not taken over, and nothing is lost by that but time.
@@ -79,8 +92,8 @@ impl Writer {
     }
 
     /// Puts the book in its place.
-    pub(super) fn finish(self, binding: &[u8; BINDING], token: &[u8; TOKEN]) -> io::Result<()> {
-        let Self { file, path, new, end, index } = self;
+    pub(super) fn finish(self, binding: &[u8; BINDING], token: &[u8; TOKEN]) -> io::Result<Placed> {
+        let Self { file, path, new, end, index, copied } = self;
         let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
         let mut bytes = Vec::with_capacity(index.len() * super::book::ENTRY);
         index.values().for_each(|entry| entry.put(&mut bytes));
@@ -95,20 +108,38 @@ impl Writer {
         header.extend_from_slice(&checksum);
         file.write_all_at(&bytes, end)?;
         file.write_all_at(&header, 0)?;
-        // Two runs at a time write under one name: the second one took it from the first, whose book is lost.
-        let (ours, there) = (file.metadata()?, std::fs::symlink_metadata(&new)?);
-        if (ours.dev(), ours.ino()) != (there.dev(), there.ino()) {
-            return Ok(());
+        // Two runs at a time write under one name: the second one took it from the first.
+        if id_at(&new)? != Some(id(&file.metadata()?)) {
+            return Ok(Placed::Lost);
+        }
+        // What the other one found to be void must not come back by what was copied before that.
+        if copied.is_some() && id_at(&path)? != copied {
+            remove(&new)?;
+            return Ok(Placed::Lost);
         }
         std::fs::rename(&new, &path).inspect_err(|_| {
             let _ = std::fs::remove_file(&new);
-        })
+        })?;
+        Ok(Placed::There)
     }
 
     /// Gives the book up.
     pub(super) fn abandon(self) {
         // What stays is removed before the next one is begun.
         let _ = std::fs::remove_file(&self.new);
+    }
+}
+
+pub(super) fn id(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+/// Of what lies there.
+fn id_at(path: &Path) -> io::Result<Option<(u64, u64)>> {
+    match std::fs::symlink_metadata(path) {
+        Ok(metadata) => Ok(Some(id(&metadata))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -1,8 +1,10 @@
 //! What seals are bound to, and when they end.
 
+use super::hostile::forge_evidence;
 use super::{Bench, bench, later};
 use crate::seal::book::LIFETIME;
-use crate::seal::{Belief, NoSeals, Seals, Shelf};
+use crate::seal::write::Writer;
+use crate::seal::{Belief, NoSeals, Outcome, Seals, Shelf};
 use narwarden_core::metadata::Owner;
 use narwarden_linux::boot::Clock;
 use std::fs::{Permissions, set_permissions};
@@ -126,7 +128,7 @@ fn everything_is_hashed_where_no_seal_is_to_be_believed() {
     assert_eq!(std::fs::read(&bench.book).unwrap(), book, "nothing contradicted it");
 
     // Of two paths, the book says what was never measured: their trees look right, and only hashing tells.
-    super::hostile::forge_evidence(&bench, 2);
+    forge_evidence(&bench, 2);
     let believed = bench.judge();
     assert!(!believed.admitted, "a forged book is believed: that is what hashing all of it is for");
     let came = full(&bench);
@@ -135,6 +137,40 @@ fn everything_is_hashed_where_no_seal_is_to_be_believed() {
     let after = bench.judge();
     assert!(after.admitted);
     assert_eq!(after.sealed, after.paths - 2, "what was refuted is gone, and the rest is kept");
+}
+
+/// What one run refutes is not put back by another that began before, and would seal something itself.
+#[test]
+fn what_was_refuted_does_not_come_back_by_another_run() {
+    let Some(bench) = bench() else { return };
+    let bench = bench.sealed();
+    let open = |belief| bench.open(belief, later(10)).unwrap();
+    forge_evidence(&bench, 1);
+    // Moves a time stamp, and nothing else.
+    let changed = bench.forge.root().join(&bench.generation.toplevel.to_string()[1..]);
+    set_permissions(&changed, changed.metadata().unwrap().permissions()).unwrap();
+    let early = open(Belief::Fitting);
+    assert_eq!(bench.judge_by(open(Belief::None)).outcome.refuted, 1);
+    let early = bench.judge_by(early);
+    assert!(!early.admitted && early.hashed > 0, "control: it believes the book that it opened");
+    assert_eq!(early.outcome, Outcome::default(), "and puts down nothing");
+    let after = bench.judge();
+    assert!(after.admitted);
+    assert_eq!(after.sealed, after.paths - 2, "all but what was refuted, and what changed");
+}
+
+/// Nor does it stay because another run writes at the same time.
+#[test]
+fn what_was_refuted_is_gone_where_another_run_takes_the_name() {
+    let Some(bench) = bench() else { return };
+    let bench = bench.sealed();
+    forge_evidence(&bench, 1);
+    let refuting = bench.open(Belief::Renew, later(10)).unwrap();
+    let _ = bench.judge_with(&refuting);
+    let _other = Writer::begin(&bench.book).unwrap();
+    assert_eq!(refuting.close(), Outcome { refuted: 1, ..Outcome::default() });
+    let after = bench.judge();
+    assert_eq!((after.admitted, after.sealed), (true, 0));
 }
 
 #[test]
