@@ -19,7 +19,7 @@ pub use narwarden_store::resolve::{Found, ResolveError};
 
 use narwarden_core::store_path::StorePath;
 use narwarden_linux::file_id::FileId;
-use narwarden_store::resolve::{MOST_SPECIALISATIONS, names_in, resolve};
+use narwarden_store::resolve::{MOST_SPECIALISATIONS, Steps, names_in, resolve_within};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::retry_on_intr;
@@ -41,8 +41,12 @@ pub const NAMES: [&str; 8] = [
 /// The program that the wrappers of all generations run, in its own store path.
 const SWITCH: &str = "bin/switch-to-configuration";
 
-/// How many are looked at all the same, so that the rest of them is shut too.
-const MOST_LOOKED_AT: usize = 1 << 14;
+/// How many are looked at all the same, so that the rest of them is shut too. Each takes eight descriptors.
+const MOST_LOOKED_AT: usize = 512;
+
+/// How many names and links are followed for one store path, which anybody may have made: some tenths of a second, in
+/// which no other is looked at. A system takes some hundred.
+const MOST_STEPS: usize = 200_000;
 
 /// How many names a file has that no other store path shares: its own, and the one that `nix store optimise` gives it
 /// in `.links`.
@@ -118,6 +122,10 @@ pub fn open_store(path: &Path) -> io::Result<OwnedFd> {
 /// # Errors
 /// When that cannot be found out.
 pub fn role(store: impl AsFd, base_name: &str) -> Result<Role, ResolveError> {
+    role_within(store, base_name, &mut Steps::at_most(MOST_STEPS))
+}
+
+fn role_within(store: impl AsFd, base_name: &str, steps: &mut Steps) -> Result<Role, ResolveError> {
     /// A program may be called `bin/apply`; none lies at the root of its store path under one of these names.
     const TELLING: [&str; 6] = [
         "nixos-version",
@@ -129,14 +137,14 @@ pub fn role(store: impl AsFd, base_name: &str) -> Result<Role, ResolveError> {
     ];
     let Ok(path) = StorePath::from_base_name(base_name) else { return Ok(Role::Other) };
     for name in TELLING {
-        if present(&store, &path, name)? == Presence::There {
+        if present(&store, &path, name, steps)? == Presence::There {
             return Ok(Role::Toplevel);
         }
     }
-    if present(&store, &path, "bin/.switch-to-configuration-wrapped")? == Presence::There {
+    if present(&store, &path, "bin/.switch-to-configuration-wrapped", steps)? == Presence::There {
         return Ok(Role::Toplevel);
     }
-    match resolve(&store, &path, SWITCH).and_then(Found::into_file) {
+    match resolve_within(&store, &path, SWITCH, steps).and_then(Found::into_file) {
         Ok(found) if found.owner == path && found.inside == SWITCH.as_bytes() => {
             Ok(Role::SwitchProgram)
         }
@@ -168,14 +176,15 @@ pub fn is_toplevel(store: impl AsFd, base_name: &str) -> Result<bool, ResolveErr
 /// When the system refuses to tell. What it tells of single names is in [`Surface::refused`].
 pub fn entry_points(store: impl AsFd, toplevel: &StorePath) -> Result<Surface, ResolveError> {
     let mut surface = Surface::default();
+    let mut steps = Steps::at_most(MOST_STEPS);
     let mut ahead = vec![String::new()];
     let mut specialisations_seen = 0;
     // Specialisations are toplevels of their own; where one is not, what activates it lies in here.
     while let Some(prefix) = ahead.pop() {
         for name in NAMES {
-            surface.look_at(&store, toplevel, format!("{prefix}{name}"))?;
+            surface.look_at(&store, toplevel, format!("{prefix}{name}"), &mut steps)?;
         }
-        for name in specialisations(&store, toplevel, &prefix, &mut surface)? {
+        for name in specialisations(&store, toplevel, &prefix, &mut surface, &mut steps)? {
             specialisations_seen += 1;
             if specialisations_seen == MOST_SPECIALISATIONS + 1 {
                 surface.refused.push(too_many(name.clone()));
@@ -183,9 +192,15 @@ pub fn entry_points(store: impl AsFd, toplevel: &StorePath) -> Result<Surface, R
             if specialisations_seen > MOST_LOOKED_AT {
                 return Ok(surface);
             }
-            match resolve(&store, toplevel, &name) {
+            if steps.are_over() {
+                surface.refused.push(Refused { name, error: ResolveError::TooManySteps });
+                return Ok(surface);
+            }
+            match resolve_within(&store, toplevel, &name, &mut steps) {
                 Ok(Found { owner, inside, .. })
-                    if inside.is_empty() && role(&store, owner.base_name())? == Role::Toplevel =>
+                    if inside.is_empty()
+                        && role_within(&store, owner.base_name(), &mut steps)?
+                            == Role::Toplevel =>
                 {
                     surface.specialisations.push(owner);
                 }
@@ -203,7 +218,8 @@ pub fn entry_points(store: impl AsFd, toplevel: &StorePath) -> Result<Surface, R
 /// # Errors
 /// When there is none, or the system refuses to tell.
 pub fn switch_program(store: impl AsFd, path: &StorePath) -> Result<EntryPoint, ResolveError> {
-    let Found { file, id, links, .. } = resolve(store, path, SWITCH).and_then(Found::into_file)?;
+    let found = resolve_within(store, path, SWITCH, &mut Steps::of_one_name())?;
+    let Found { file, id, links, .. } = found.into_file()?;
     Ok(EntryPoint { name: SWITCH.to_owned(), file, id, lies: Lies::Here, links })
 }
 
@@ -213,8 +229,10 @@ impl Surface {
         store: impl AsFd,
         toplevel: &StorePath,
         name: String,
+        steps: &mut Steps,
     ) -> Result<(), ResolveError> {
-        let found = match resolve(&store, toplevel, &name).and_then(Found::into_file) {
+        let found = resolve_within(&store, toplevel, &name, steps).and_then(Found::into_file);
+        let found = match found {
             Ok(found) => found,
             Err(error) => return self.refuse(name, error),
         };
@@ -223,7 +241,7 @@ impl Surface {
             Lies::Here
         } else {
             let own = str::from_utf8(&inside).is_ok_and(is_entry_point);
-            match role(&store, owner.base_name())? {
+            match role_within(&store, owner.base_name(), steps)? {
                 Role::Toplevel if own => return Ok(()),
                 Role::SwitchProgram if inside == SWITCH.as_bytes() => return Ok(()),
                 Role::Toplevel | Role::SwitchProgram | Role::Other => Lies::In(owner),
@@ -272,8 +290,13 @@ pub fn is_entry_point(name: &str) -> bool {
 }
 
 /// Whether there is such a name, wherever it leads.
-fn present(store: impl AsFd, path: &StorePath, name: &str) -> Result<Presence, ResolveError> {
-    match resolve(store, path, name) {
+fn present(
+    store: impl AsFd,
+    path: &StorePath,
+    name: &str,
+    steps: &mut Steps,
+) -> Result<Presence, ResolveError> {
+    match resolve_within(store, path, name, steps) {
         Err(ResolveError::Missing) => Ok(Presence::Missing),
         Err(error @ ResolveError::Io { .. }) => Err(error),
         Ok(_)
@@ -293,9 +316,10 @@ fn specialisations(
     toplevel: &StorePath,
     prefix: &str,
     surface: &mut Surface,
+    steps: &mut Steps,
 ) -> Result<Vec<String>, ResolveError> {
     let place = format!("{prefix}specialisation");
-    let mut names = match names_in(store, toplevel, &place, MOST_LOOKED_AT + 1) {
+    let mut names = match names_in(store, toplevel, &place, MOST_LOOKED_AT + 1, steps) {
         Ok(names) => names,
         Err(error) => return surface.refuse(place, error).map(|()| Vec::new()),
     };

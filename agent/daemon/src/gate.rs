@@ -33,6 +33,8 @@ use narwarden_linux::wake::{Rung, Wake};
 use passed::Passed;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use std::collections::VecDeque;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::{Duration, Instant};
@@ -90,6 +92,8 @@ const MOST_WAITING: usize = 1024;
 const MOST_UNREAD: u32 = 16;
 /// How long to sleep when nothing happens, so that the heart is seen to beat.
 const BEAT: Duration = Duration::from_secs(1);
+/// How long those that waited are looked at again, before new requests are.
+const SLICE: Duration = Duration::from_millis(5);
 /// When a question is asked once more: it may have been lost in a full queue.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -124,9 +128,9 @@ impl Gate {
         let mut buffer = EventBuffer::new();
         let mut waiting: Vec<Waiting> = Vec::new();
         let mut passed = Passed::default();
-        let mut unread = 0;
+        let (mut unread, mut due) = (0, VecDeque::new());
         loop {
-            self.sleep(&waiting)?;
+            self.sleep(&waiting, &due)?;
             self.pause.keep();
             self.stats.beat();
             let rung = self.wake.clear();
@@ -151,7 +155,7 @@ impl Gate {
             }
             // Requests that wait end, and give theirs back. Whatever else took them all does not: the host would be
             // refused everything until the next start, which has as many as its unit says.
-            if unread >= MOST_UNREAD && waiting.is_empty() {
+            if unread >= MOST_UNREAD && waiting.is_empty() && due.is_empty() {
                 return Err(Errno::MFILE.into());
             }
             // Only what was learned, or time, can change an answer: else each execution would cost as many looks as
@@ -161,19 +165,28 @@ impl Gate {
                 let asked = one.asked.as_ref().is_none_or(|(_, at)| at.elapsed() >= AGAIN);
                 rung == Rung::Yes || asked || one.since.elapsed() >= deadline
             };
-            let (due, rest) = std::mem::take(&mut waiting).into_iter().partition(is_due);
+            let (now_due, rest): (Vec<_>, _) =
+                std::mem::take(&mut waiting).into_iter().partition(is_due);
             waiting = rest;
-            for one in due {
+            due.extend(now_due);
+            // However many they are, who asks for the first time does not wait for all of them.
+            let begin = Instant::now();
+            while begin.elapsed() < SLICE
+                && let Some(one) = due.pop_front()
+            {
                 self.again(one, &mut waiting, &mut passed);
             }
         }
     }
 
-    fn sleep(&self, waiting: &[Waiting]) -> std::io::Result<()> {
+    fn sleep(&self, waiting: &[Waiting], due: &VecDeque<Waiting>) -> std::io::Result<()> {
         let deadline = self.settings.deadline();
         let nearest = waiting.iter().map(|it| it.since + deadline).min();
-        let rest =
-            nearest.map_or(BEAT, |at| at.saturating_duration_since(Instant::now()).min(BEAT));
+        let rest = if due.is_empty() {
+            nearest.map_or(BEAT, |at| at.saturating_duration_since(Instant::now()).min(BEAT))
+        } else {
+            Duration::ZERO
+        };
         let timeout = Timespec::try_from(rest).ok();
         let mut fds = [
             PollFd::new(&self.watch, PollFlags::IN),
@@ -221,6 +234,11 @@ impl Gate {
 
     fn ignore(&self, one: &Waiting) {
         let file = one.request.file();
+        // The mark stays with the file, under whatever name it comes into the store: what others than root write may
+        // become an entry point yet.
+        if one.from == Origin::Watch && !is_settled(file) {
+            return;
+        }
         // Should a mark fail, the next execution asks again.
         let _ = match one.from {
             Origin::Watch => self.watch.ignore_file(file, Lasting::Evictable),
@@ -311,6 +329,13 @@ impl Gate {
             self.stats.unreported();
         }
     }
+}
+
+/// Whether nobody but root can make another file of it.
+fn is_settled(file: BorrowedFd<'_>) -> bool {
+    const WRITABLE_BY_OTHERS: u32 = 0o022;
+    rustix::fs::fstat(file)
+        .is_ok_and(|found| found.st_uid == 0 && found.st_mode & WRITABLE_BY_OTHERS == 0)
 }
 
 /// How long an execution waits, where denials do not hold, for what it would have to be told.

@@ -168,7 +168,7 @@ impl<'a> Quarantine<'a> {
         restorable: &Restorable,
     ) -> Option<LeftBecause> {
         let places = self.places;
-        if reject::runs(places, link, &reject::running(places)) {
+        if reject::is_one_of(link, &reject::running(places)) {
             return Some(LeftBecause::Running);
         }
         if link.profile != Profile::System {

@@ -148,8 +148,8 @@ impl Table {
             Known::ByInode => (&mut role.owners, &mut role.meant),
             Known::ByPath => (&mut role.meant, &mut role.owners),
         };
-        let moved = other.remove(&toplevel);
-        if !set.insert(toplevel.clone()) || moved {
+        let moved = Arc::make_mut(other).remove(&toplevel);
+        if !Arc::make_mut(set).insert(toplevel.clone()) || moved {
             return;
         }
         for admitted in inner.covered.remove(&toplevel).into_iter().flatten() {
@@ -166,8 +166,8 @@ impl Table {
         let mut guard = self.lock();
         let inner = &mut *guard;
         if let Some(role) = inner.files.get_mut(&file) {
-            role.owners.remove(toplevel);
-            role.meant.remove(toplevel);
+            Arc::make_mut(&mut role.owners).remove(toplevel);
+            Arc::make_mut(&mut role.meant).remove(toplevel);
             if role.is_none() {
                 inner.files.remove(&file);
             }
@@ -234,8 +234,8 @@ impl Table {
         inner.leading.remove(toplevel);
         for file in files {
             if let Some(role) = inner.files.get_mut(&file) {
-                role.owners.remove(toplevel);
-                role.meant.remove(toplevel);
+                Arc::make_mut(&mut role.owners).remove(toplevel);
+                Arc::make_mut(&mut role.meant).remove(toplevel);
                 if role.is_none() {
                     inner.files.remove(&file);
                 }

@@ -68,6 +68,8 @@ mod leads;
 mod links;
 #[path = "live/load.rs"]
 mod load;
+#[path = "live/makers.rs"]
+mod makers;
 #[path = "live/manager.rs"]
 mod manager;
 #[path = "live/paths.rs"]

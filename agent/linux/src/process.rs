@@ -51,8 +51,10 @@ pub struct Process {
 pub enum Privilege {
     /// No thread is root, could become it, or has a capability.
     None,
-    /// One is or has.
-    Some,
+    /// One has capabilities, and none is root or could become it: in a user namespace of its own anybody has them.
+    Capable,
+    /// One is root, or could become it.
+    Root,
     /// It could not be found out of all threads; the first one has none.
     #[default]
     Unknown,
@@ -176,9 +178,11 @@ impl Known {
 }
 
 fn privilege(directory: &OwnedFd, first: Option<Credentials>, access: Access) -> Privilege {
+    let first = first.map_or(Privilege::Unknown, |first| first.privilege(access));
     match first {
-        Some(first) if first.are_privileged(access) => Privilege::Some,
-        Some(_) | None => of_threads(directory, access).unwrap_or_default(),
+        Privilege::Root => Privilege::Root,
+        Privilege::Capable => of_threads(directory, access).unwrap_or(Privilege::Capable),
+        Privilege::None | Privilege::Unknown => of_threads(directory, access).unwrap_or_default(),
     }
 }
 
@@ -186,7 +190,7 @@ fn privilege(directory: &OwnedFd, first: Option<Credentials>, access: Access) ->
 fn of_threads(directory: &OwnedFd, access: Access) -> Option<Privilege> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let tasks = openat(directory, "task", flags, Mode::empty()).ok()?;
-    let mut threads = 0;
+    let (mut threads, mut privilege) = (0, Privilege::None);
     for entry in Dir::read_from(&tasks).ok()? {
         let entry = entry.ok()?;
         let name = entry.file_name().to_str().ok()?;
@@ -198,12 +202,14 @@ fn of_threads(directory: &OwnedFd, access: Access) -> Option<Privilege> {
             return None;
         }
         let Some(status) = slurp(&tasks, &format!("{name}/status")) else { continue };
-        if Credentials::parse(&status)?.are_privileged(access) {
-            return Some(Privilege::Some);
+        match Credentials::parse(&status)?.privilege(access) {
+            Privilege::Root => return Some(Privilege::Root),
+            Privilege::Capable => privilege = Privilege::Capable,
+            Privilege::None | Privilege::Unknown => {}
         }
     }
     // No thread at all is a process that is gone.
-    (threads > 0).then_some(Privilege::None)
+    (threads > 0).then_some(privilege)
 }
 
 /// The beginning of a file of `/proc`.
@@ -245,7 +251,7 @@ mod tests {
         let executable = std::env::current_exe().unwrap();
         assert!(own.is_alive() && own.clone().is_alive());
         // The harness has threads, and this user may be any.
-        let expected = if getuid().is_root() { Privilege::Some } else { own.privilege() };
+        let expected = if getuid().is_root() { Privilege::Root } else { own.privilege() };
         assert_eq!(own.privilege(), expected);
         assert_eq!((own.uid(), own.parent()), (Some(getuid().as_raw()), Some(parent_id())));
         assert_eq!(own.executable(), Some(FileId::at(&executable).unwrap()));

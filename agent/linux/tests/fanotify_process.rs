@@ -119,9 +119,9 @@ fn one_thread_that_is_root_makes_the_process_root() {
         };
         fs::set_permissions(directory, std::os::unix::fs::PermissionsExt::from_mode(0o755))
             .unwrap();
-        assert_eq!(asked_by(0), (Some(0), Privilege::Some), "the control");
+        assert_eq!(asked_by(0), (Some(0), Privilege::Root), "the control");
         // The kernel does not say which of the threads asks.
-        assert_eq!(asked_by(65_533), (Some(0), Privilege::Some));
+        assert_eq!(asked_by(65_533), (Some(0), Privilege::Root));
     });
 }
 

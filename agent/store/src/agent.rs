@@ -3,7 +3,7 @@
 //! Names are followed as [`resolve`] does, so a link to `/dev/null` leads out of the store, on whatever root it lies.
 
 use crate::location::Location;
-use crate::resolve::{Found, MOST_SPECIALISATIONS, ResolveError, names_in, resolve};
+use crate::resolve::{Found, MOST_SPECIALISATIONS, ResolveError, Steps, names_in, resolve};
 use crate::target::{Target, TargetError};
 use narwarden_core::agent::{Agent, Removed, UNIT, Unit};
 use narwarden_core::plan::{AgentAsk, Plan};
@@ -177,7 +177,8 @@ fn specialisations(
     prefix: &str,
 ) -> Result<Vec<String>, ResolveError> {
     let place = format!("{prefix}specialisation");
-    let names = match names_in(store, toplevel, &place, MOST_SPECIALISATIONS + 1) {
+    let most = MOST_SPECIALISATIONS + 1;
+    let names = match names_in(store, toplevel, &place, most, &mut Steps::of_one_name()) {
         Ok(names) if names.len() > MOST_SPECIALISATIONS => {
             return Err(ResolveError::TooManySpecialisations { most: MOST_SPECIALISATIONS });
         }

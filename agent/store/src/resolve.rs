@@ -22,6 +22,30 @@ const MOST_LINKS: usize = 40;
 /// More names than the longest path has.
 const MOST_NAMES: usize = 4096;
 
+/// How many steps are still gone: whoever makes a store path can make each name of it lead through thousands.
+#[derive(Debug)]
+pub struct Steps(usize);
+
+impl Steps {
+    /// So many.
+    #[must_use]
+    pub fn at_most(steps: usize) -> Self {
+        Self(steps)
+    }
+
+    /// As many as one name may take.
+    #[must_use]
+    pub fn of_one_name() -> Self {
+        Self(MOST_NAMES)
+    }
+
+    /// Whether there are none left.
+    #[must_use]
+    pub fn are_over(&self) -> bool {
+        self.0 == 0
+    }
+}
+
 const ONE_STEP: ResolveFlags = ResolveFlags::BENEATH
     .union(ResolveFlags::NO_SYMLINKS)
     .union(ResolveFlags::NO_XDEV)
@@ -136,12 +160,27 @@ fn described(kind: FileType) -> &'static str {
 /// # Errors
 /// Where it leads to nothing that could be held.
 pub fn resolve(store: impl AsFd, path: &StorePath, name: &str) -> Result<Found, ResolveError> {
+    resolve_within(store, path, name, &mut Steps::of_one_name())
+}
+
+/// The same, as long as there are steps left.
+///
+/// # Errors
+/// The same; [`ResolveError::TooManySteps`] where there are none left.
+pub fn resolve_within(
+    store: impl AsFd,
+    path: &StorePath,
+    name: &str,
+    steps: &mut Steps,
+) -> Result<Found, ResolveError> {
     let mut way = Way { here: Vec::new(), ahead: VecDeque::new() };
     way.ahead.push_back(path.base_name().as_bytes().to_vec());
     way.ahead.extend(parts(name.as_bytes()));
     let mut links = 0;
     let mut target = Vec::new();
-    for _ in 0..MOST_NAMES {
+    let most = steps.0.min(MOST_NAMES);
+    for _ in 0..most {
+        steps.0 = steps.0.saturating_sub(1);
         let Some(next) = way.ahead.pop_front() else { return way.found(target) };
         if next == b".." {
             // From a store path, that is the store directory; from there, it is the way out.
@@ -180,8 +219,9 @@ pub fn names_in(
     path: &StorePath,
     name: &str,
     most: usize,
+    steps: &mut Steps,
 ) -> Result<Vec<Vec<u8>>, ResolveError> {
-    let directory = resolve(store, path, name)?.into_directory()?;
+    let directory = resolve_within(store, path, name, steps)?.into_directory()?;
     let failed = |operation| move |errno| ResolveError::io(operation, errno);
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let open = || openat2(&directory, ".", flags, Mode::empty(), ResolveFlags::BENEATH);

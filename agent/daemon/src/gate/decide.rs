@@ -40,6 +40,10 @@ impl Decision {
     }
 }
 
+/// How many toplevels may be activated by a file, where its name does not say which is meant: each is looked up while
+/// others wait.
+const MOST_OWNERS: usize = 64;
+
 /// Whether other store paths may have the file too.
 fn shares(file: BorrowedFd<'_>) -> bool {
     // What cannot be told is looked at.
@@ -70,8 +74,9 @@ impl Gate {
                 let why = "it has too many threads to be sure that it is an ordinary user's";
                 return Decision::Deny(hint, why.into());
             }
-            Privilege::Some => {}
+            Privilege::Capable | Privilege::Root => {}
         }
+        let privilege = process.privilege();
         let mut role = role;
         let reads = request.kind() == Access::Open
             && process.executable().is_some_and(|program| self.settings.may_read(program));
@@ -92,7 +97,7 @@ impl Gate {
             }
             role = self.table.role(file);
         }
-        match role {
+        let decision = match role {
             Some(_) if reads => Decision::Pass,
             Some(Role { meant, .. }) if hint.as_ref().is_some_and(|hint| meant.contains(hint)) => {
                 self.activation(meant, hint, *scan.get_or_insert_with(|| self.ask_scan()))
@@ -109,6 +114,18 @@ impl Gate {
                 Decision::wait(Ask::Scan, None, "narwardend has just started")
             }
             Some(_) | None => self.unknown(hint, look),
+        };
+        match (privilege, decision) {
+            // Anybody has capabilities in a namespace of their own, and must not have things verified, nor keep others
+            // waiting by their number.
+            (Privilege::Capable, Decision::Wait { ask: Ask::Decide(toplevel), .. }) => {
+                let why = "it has no verdict, and only root can have it verified";
+                Decision::Deny(Some(toplevel), why.into())
+            }
+            (
+                Privilege::None | Privilege::Capable | Privilege::Root | Privilege::Unknown,
+                decision,
+            ) => decision,
         }
     }
 
@@ -123,15 +140,18 @@ impl Gate {
     /// of them is meant, that one counts; else it may run if one of them may.
     fn activation(
         &self,
-        mut owners: BTreeSet<StorePath>,
+        mut owners: Arc<BTreeSet<StorePath>>,
         hint: Option<StorePath>,
         scan: u64,
     ) -> Decision {
         if let Some(meant) = hint.filter(|hint| owners.contains(hint)) {
-            owners = BTreeSet::from([meant]);
+            owners = Arc::new(BTreeSet::from([meant]));
         }
         let now = Timestamp::now();
         let first = owners.first().cloned();
+        if owners.len() > MOST_OWNERS {
+            return Decision::Deny(first, "too many toplevels are activated by it".into());
+        }
         match self.table.answer(&owners, now) {
             Answer::Denied(why) => Decision::Deny(first, why),
             Answer::Unknown => match self.table.undecided(&owners, now).or(first) {

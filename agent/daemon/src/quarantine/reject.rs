@@ -29,7 +29,7 @@ use std::ops::ControlFlow;
 use thiserror::Error;
 
 pub(super) use exchange::Directory as OpenDirectory;
-pub(super) use select::{Goals, next_generation, running, runs};
+pub(super) use select::{Goals, is_one_of, next_generation, running};
 
 /// A link that was rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,16 +3,17 @@
 use narwarden_core::store_path::StorePath;
 use std::collections::{HashSet, VecDeque};
 
-/// How many closures are kept; of a closure of a thousand paths, some forty kilobytes.
+/// How many closures are kept; of a closure of a thousand paths, some hundred kilobytes.
 const MOST: usize = 64;
 
-/// The hash parts of the store paths of a closure.
+/// The store paths of a closure, by their whole names: whoever writes to a store can make another path with the hash
+/// part of one.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Closure(HashSet<[u8; 32]>);
+pub(super) struct Closure(HashSet<StorePath>);
 
 impl Closure {
     pub(super) fn of<'a>(paths: impl Iterator<Item = &'a StorePath>) -> Self {
-        Self(paths.filter_map(hash_part).collect())
+        Self(paths.cloned().collect())
     }
 }
 
@@ -39,17 +40,11 @@ impl Closures {
 
     /// The toplevels whose closure holds the path.
     pub(super) fn toplevels_with(&self, path: &StorePath) -> Vec<StorePath> {
-        let Some(hash) = hash_part(path) else { return Vec::new() };
-        let with = self.0.iter().filter(|(_, closure)| closure.0.contains(&hash));
+        let with = self.0.iter().filter(|(_, closure)| closure.0.contains(path));
         with.map(|(toplevel, _)| toplevel.clone()).collect()
     }
 
     pub(super) fn contain(&self, path: &StorePath) -> bool {
-        hash_part(path).is_some_and(|hash| self.0.iter().any(|(_, it)| it.0.contains(&hash)))
+        self.0.iter().any(|(_, closure)| closure.0.contains(path))
     }
-}
-
-/// The part of the name that no two store paths share.
-fn hash_part(path: &StorePath) -> Option<[u8; 32]> {
-    path.base_name().as_bytes().first_chunk().copied()
 }

@@ -6,6 +6,7 @@ use rustix::fd::AsFd;
 use rustix::fs::{AtFlags, StatxFlags, statx};
 use std::collections::BTreeSet;
 use std::io;
+use std::sync::Arc;
 
 /// A file, by what it will never share with another one: the number of an inode is used again when the file is
 /// gone, the moment of its birth is not (statx(2), `STATX_BTIME`).
@@ -40,10 +41,10 @@ impl Identity {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Role {
     /// The toplevels that it is an entry point of, by whatever name.
-    pub owners: BTreeSet<StorePath>,
+    pub owners: Arc<BTreeSet<StorePath>>,
     /// The toplevels that it is an entry point of where the path says so: with other names it is a file of the system
     /// that runs.
-    pub meant: BTreeSet<StorePath>,
+    pub meant: Arc<BTreeSet<StorePath>>,
     /// Whether the entry points of many toplevels lead to it.
     pub shared: Option<Shared>,
 }

@@ -3,6 +3,7 @@
 use super::{ByPath, Identity, MOST_LOOKED, Shared, Table};
 use narwarden_core::store_path::StorePath;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 impl Table {
     /// Makes the program that entry points lead to known, which is all that `path` holds.
@@ -51,13 +52,12 @@ impl Table {
         let mut guard = self.lock();
         let inner = &mut *guard;
         let Some(role) = inner.files.get_mut(&file) else { return BTreeSet::new() };
-        let (moved, kept) =
-            std::mem::take(&mut role.owners).into_iter().partition(|it| match which {
-                ByPath::All => true,
-                ByPath::OwnFiles => !inner.leading.contains(it),
-            });
-        role.owners = kept;
-        role.meant.extend(BTreeSet::iter(&moved).cloned());
+        let (moved, kept) = role.owners.iter().cloned().partition(|it| match which {
+            ByPath::All => true,
+            ByPath::OwnFiles => !inner.leading.contains(it),
+        });
+        role.owners = Arc::new(kept);
+        Arc::make_mut(&mut role.meant).extend(BTreeSet::iter(&moved).cloned());
         moved
     }
 

@@ -2,6 +2,7 @@
 //!
 //! The name of a process is its own choice and stands in the middle of both.
 
+use super::Privilege;
 use crate::fanotify::Access;
 
 /// Some fields of `stat`.
@@ -59,12 +60,18 @@ impl Credentials {
     }
 
     /// Whether it is root, could become it, or what it asks for would have a part of what root may do.
-    pub(super) fn are_privileged(self, access: Access) -> bool {
+    pub(super) fn privilege(self, access: Access) -> Privilege {
         let capabilities = match access {
             Access::Open => self.held,
             Access::Exec => self.ambient,
         };
-        self.users.contains(&0) || capabilities != 0
+        if self.users.contains(&0) {
+            Privilege::Root
+        } else if capabilities != 0 {
+            Privilege::Capable
+        } else {
+            Privilege::None
+        }
     }
 }
 
@@ -99,7 +106,10 @@ mod tests {
     fn privileges() {
         let none = "CapInh:\t1\nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\nCapAmb:\t0\n";
         let user = "Uid:\t1000\t1000\t1000\t1000\n";
-        let (all, not) = (Some((true, true)), Some((false, false)));
+        let of = |open, execute| Some((open, execute));
+        let (all, not) =
+            (of(Privilege::Root, Privilege::Root), of(Privilege::None, Privilege::None));
+        let opens = of(Privilege::Capable, Privilege::None);
         let table = [
             ("Name:\tsh\nUid:\t0\t0\t0\t0\nGid:\t1\t1\t1\t1\n", none, all),
             (user, none, not),
@@ -107,9 +117,13 @@ mod tests {
             ("Uid:\t0\t1000\t1000\t1000\n", none, all),
             ("Uid:\t1000\t1000\t0\t1000\n", none, all),
             // What execve(2) takes away: setpriv(1) leaves it until then.
-            (user, "CapPrm:\t0000000000000002\nCapEff:\t0\nCapAmb:\t0\n", Some((true, false))),
-            (user, "CapPrm:\t0\nCapEff:\t0000000000200000\nCapAmb:\t0\n", Some((true, false))),
-            (user, "CapPrm:\t2\nCapEff:\t2\nCapAmb:\t0000000000000002\n", all),
+            (user, "CapPrm:\t0000000000000002\nCapEff:\t0\nCapAmb:\t0\n", opens),
+            (user, "CapPrm:\t0\nCapEff:\t0000000000200000\nCapAmb:\t0\n", opens),
+            (
+                user,
+                "CapPrm:\t2\nCapEff:\t2\nCapAmb:\t0000000000000002\n",
+                of(Privilege::Capable, Privilege::Capable),
+            ),
             (user, "CapPrm:\t0\nCapAmb:\t0\n", None),
             (user, "CapPrm:\t0\nCapEff:\tx\nCapAmb:\t0\n", None),
             ("Uid:\t1000\t1000\t1000\n", none, None),
@@ -120,7 +134,7 @@ mod tests {
         for (users, capabilities, expected) in table {
             let status = format!("{users}{capabilities}");
             let found = Credentials::parse(status.as_bytes())
-                .map(|it| (it.are_privileged(Access::Open), it.are_privileged(Access::Exec)));
+                .map(|it| (it.privilege(Access::Open), it.privilege(Access::Exec)));
             assert_eq!(found, expected, "{status:?}");
         }
     }

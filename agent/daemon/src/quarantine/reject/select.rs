@@ -46,7 +46,7 @@ pub(super) fn select(
             Some((link, _)) if staying.grandfathered.contains(&link) => LeftBecause::Grandfathered,
             Some((link, _)) if staying.released.contains(&link.mark()) => LeftBecause::Released,
             Some((link, _)) if link.raw.is_empty() => LeftBecause::NotALink,
-            Some((link, _)) if runs(places, &link, &running) => LeftBecause::Running,
+            Some((link, _)) if is_one_of(&link, &running) => LeftBecause::Running,
             Some((link, _)) => {
                 if chosen.iter().all(|it| it.link.path != link.path) {
                     chosen.push(Rejection { link, reason: rejection.reason.clone() });
@@ -191,12 +191,13 @@ fn resolve(places: &Places, link: &str) -> Option<StorePath> {
     Target::Path(link.into()).resolve(&places.location).ok()
 }
 
-/// Whether the link leads to one of them, or to one that has a specialisation among them.
-pub(in crate::quarantine) fn runs(
-    places: &Places,
-    link: &Link,
-    running: &BTreeSet<StorePath>,
-) -> bool {
+/// Whether the link leads to one of them. That a refused generation has one of them as a specialisation is its own word.
+pub(in crate::quarantine) fn is_one_of(link: &Link, running: &BTreeSet<StorePath>) -> bool {
+    link.target.as_ref().is_ok_and(|toplevel| running.contains(toplevel))
+}
+
+/// Whether the link, which stays, leads to one of them, or to one that has a specialisation among them.
+fn runs(places: &Places, link: &Link, running: &BTreeSet<StorePath>) -> bool {
     let Ok(toplevel) = &link.target else { return false };
     if running.is_empty() {
         return false;
