@@ -89,7 +89,7 @@ pub enum LeftBecause {
     /// An operator put it back.
     #[error("it was released from quarantine")]
     Released,
-    /// Its generation, or a specialisation of it, runs or was booted.
+    /// Its generation runs or was booted.
     #[error("its generation is running, or was booted")]
     Running,
     /// It is a file or a directory, which is for an operator to look at.
