@@ -44,9 +44,13 @@ const SWITCH: &str = "bin/switch-to-configuration";
 /// How many are looked at all the same, so that the rest of them is shut too. Each takes eight descriptors.
 const MOST_LOOKED_AT: usize = 512;
 
-/// How many names and links are followed for one store path, which anybody may have made: some tenths of a second, in
-/// which no other is looked at. A system takes some hundred.
+/// How many names and links are followed for the specialisations of one store path, which anybody may have made: some
+/// tenths of a second, in which no other is looked at. A system takes some hundred.
 const MOST_STEPS: usize = 200_000;
+
+/// Enough for the names of a toplevel itself, however it was made: each of them, and what tells of the path that it
+/// leads to.
+const OWN_STEPS: usize = NAMES.len() * 10 * 4096;
 
 /// How many names a file has that no other store path shares: its own, and the one that `nix store optimise` gives it
 /// in `.links`.
@@ -176,13 +180,16 @@ pub fn is_toplevel(store: impl AsFd, base_name: &str) -> Result<bool, ResolveErr
 /// When the system refuses to tell. What it tells of single names is in [`Surface::refused`].
 pub fn entry_points(store: impl AsFd, toplevel: &StorePath) -> Result<Surface, ResolveError> {
     let mut surface = Surface::default();
-    let mut steps = Steps::at_most(MOST_STEPS);
+    let mut steps = Steps::at_most(OWN_STEPS);
     let mut ahead = vec![String::new()];
     let mut specialisations_seen = 0;
     // Specialisations are toplevels of their own; where one is not, what activates it lies in here.
     while let Some(prefix) = ahead.pop() {
         for name in NAMES {
             surface.look_at(&store, toplevel, format!("{prefix}{name}"), &mut steps)?;
+        }
+        if prefix.is_empty() {
+            steps = Steps::at_most(MOST_STEPS);
         }
         for name in specialisations(&store, toplevel, &prefix, &mut surface, &mut steps)? {
             specialisations_seen += 1;
@@ -209,6 +216,10 @@ pub fn entry_points(store: impl AsFd, toplevel: &StorePath) -> Result<Surface, R
                 Err(error) => surface.refuse(name, error)?,
             }
         }
+    }
+    if steps.are_over() {
+        let (name, error) = ("specialisation".to_owned(), ResolveError::TooManySteps);
+        surface.refused.push(Refused { name, error });
     }
     Ok(surface)
 }
@@ -242,6 +253,8 @@ impl Surface {
         } else {
             let own = str::from_utf8(&inside).is_ok_and(is_entry_point);
             match role_within(&store, owner.base_name(), steps)? {
+                // What it is was not found out, so nobody else is known to answer for it.
+                _ if steps.are_over() => Lies::In(owner),
                 Role::Toplevel if own => return Ok(()),
                 Role::SwitchProgram if inside == SWITCH.as_bytes() => return Ok(()),
                 Role::Toplevel | Role::SwitchProgram | Role::Other => Lies::In(owner),

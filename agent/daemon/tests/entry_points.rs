@@ -383,6 +383,31 @@ fn too_much_is_not_looked_at() {
     assert!(matches!(surface.refused[0].error, ResolveError::TooManySteps), "{surface:?}");
 }
 
+/// However long it takes to find out what the path is that a name leads to, no name of the toplevel is left out.
+#[test]
+fn long_ways_leave_no_name_out() {
+    let store = Store::new();
+    let [evil, program] = ["nixos-system-evil", "program"].map(|it| store.place.path(it));
+    store.file(&evil, "nixos-version", "26.05");
+    store.file(&program, "bin/apply", "#!/bin/sh\n");
+    store.file(&program, "d/x", "");
+    for (name, times, next) in [("l0", 700, "gone"), ("l1", 700, "l0"), ("l2", 560, "l1")] {
+        store.link(&program, name, &format!("{}{next}", "d/../".repeat(times)));
+    }
+    for name in NAMES.iter().chain(&["nixos-version"]).filter(|name| **name != "bin/apply") {
+        store.link(&program, name, if name.contains('/') { "../l2" } else { "l2" });
+    }
+    assert_eq!(role(store.open(), program.base_name()).unwrap(), Role::Other, "it takes long");
+    for name in NAMES {
+        let up = if name.contains('/') { "../.." } else { ".." };
+        store.link(&evil, name, &format!("{up}/{}/bin/apply", program.base_name()));
+    }
+    let found = entry_points(store.open(), &evil).unwrap();
+    let names: Vec<_> = found.entry_points.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(names, NAMES);
+    assert!(found.entry_points.iter().all(|it| it.lies == Lies::In(program.clone())));
+}
+
 #[test]
 fn the_kernel_finds_the_same_files() {
     // Below the real root, the kernel's own way through the links is the oracle.
